@@ -1,4 +1,4 @@
-//! The cost of permissions and conditions per request: `cargo bench --bench authorize`.
+//! Measures the time that permissions and conditions need per request: `cargo bench --bench authorize`.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use serde_json::json;
 criterion_group!(benches, permissions, conditions);
 criterion_main!(benches);
 
-/// Measures permissions, which are read once for each token and checked for each request.
+/// Measures permissions. The filter reads them once for each token, and checks them for each request.
 fn permissions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("permissions");
     let names: Vec<String> = (0..1024).map(|bit| format!("P{bit}")).collect();

@@ -1,4 +1,4 @@
-//! The cost of each stage of a decision and of the whole decision, without Envoy: `cargo bench --bench decide`.
+//! Measures the time of a decision and of each of its stages, without Envoy: `cargo bench --bench decide`.
 
 use std::hint::black_box;
 use std::rc::Rc;
@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 criterion_group!(benches, stages, signatures, whole);
 criterion_main!(benches);
 
-/// Measures the stages that read the request.
+/// Measures the stages that read the request, remove forged headers and format the audit record.
 fn stages(criterion: &mut Criterion) {
     let token = token();
     let request = request("GET", "/api/v1/orders/42", Some(&token));
@@ -55,7 +55,7 @@ fn stages(criterion: &mut Criterion) {
     });
 }
 
-/// Measures the algorithms in pure Rust, with signatures from OpenSSL. In the filter, Envoy verifies RS and ES signatures.
+/// Measures the signature verification in Rust, with signatures from OpenSSL. In the filter, Envoy verifies RS and ES signatures.
 fn signatures(criterion: &mut Criterion) {
     let vectors: Value = serde_json::from_str(VECTORS).unwrap_or_default();
     let input = vectors.get("signing_input").and_then(Value::as_str).unwrap_or_default();
@@ -113,7 +113,7 @@ fn whole(criterion: &mut Criterion) {
     });
 }
 
-/// A gateway and an in-memory host.
+/// A gateway, and a host that works without a proxy.
 struct Site {
     gateway: Gateway,
     host: SimulatedHost<'static>,
@@ -125,7 +125,7 @@ impl Site {
         Site { gateway, host: SimulatedHost::new(NOW) }
     }
 
-    /// Passes the request's headers as an event. Returns the transaction and whether it forwards the request.
+    /// Passes the headers of a request to a new transaction. Returns the transaction, and `true` if it forwards the request.
     fn decide(&mut self, headers: &[(&[u8], &[u8])]) -> (Transaction, bool) {
         let mut transaction = Transaction::new(StreamId::default());
         let gateway = &self.gateway;
@@ -139,7 +139,7 @@ fn parts<'r>(headers: &'r [(&'r [u8], &'r [u8])]) -> RequestParts<'r> {
     RequestParts { headers, received_at: NOW, ended: true }
 }
 
-/// A request as a browser sends it.
+/// The headers of a request as a browser sends them.
 struct Sent(Vec<(String, String)>);
 
 impl Sent {

@@ -1,6 +1,6 @@
-//! Runs a policy: tracks its requests, its polled documents and its outgoing calls.
+//! Runs a policy in one worker: tracks waiting requests, polled documents and outgoing calls.
 //!
-//! The gateway takes events and returns commands; a host performs the I/O.
+//! The gateway handles events and returns commands. It performs no I/O; the host performs the commands.
 
 pub mod body;
 pub mod call;
@@ -26,6 +26,7 @@ use quotas::QuotaCalls;
 use shared::SharedData;
 use waiting::{MAX_WOKEN, StreamId, Waiting};
 
+use crate::config::json_api::MAPS_RESPONSES;
 use crate::policy::Policy;
 use crate::policy::credentials::token_cache::TokenCache;
 use crate::policy::limits::memory::ByteBound;
@@ -39,19 +40,23 @@ pub struct Gateway {
     pub(crate) memory: RefCell<DecisionState>,
     calls: RefCell<Calls>,
     pub(crate) waiting: RefCell<Waiting>,
-    /// Held requests whose body has not begun to arrive.
+    /// The requests that are held for an inspection of their body, and whose body has not begun to arrive.
     pub(crate) awaiting_body: RefCell<Vec<StreamId>>,
+    /// The held responses of which no part of the body has arrived, each with the time when the wait ends.
+    pub(crate) awaiting_response: RefCell<Vec<(StreamId, Duration)>>,
     /// Counts and limits the bytes of held bodies in the proxy's memory.
     pub(crate) held: Rc<ByteBound>,
+    /// Counts and limits the bytes of held response bodies, so that uploads cannot use the bytes of responses.
+    pub(crate) held_responses: Rc<ByteBound>,
     /// Envoy's buffer limit, the same for every request; `None` if no route holds bodies for checks.
     pub(crate) raised_buffer: Option<u64>,
-    /// Counts and limits the bytes of body copies for report-only checks.
+    /// Counts and limits the bytes of the body copies that checks with `mode: log` inspect.
     pub(crate) copied: Rc<ByteBound>,
-    /// Counts and limits the bytes of headers kept for requests whose bodies are held.
+    /// Counts and limits the header bytes that are stored while the body of a request arrives.
     pub(crate) kept: Rc<ByteBound>,
-    /// Whether more requests are due than one tick may wake.
+    /// Whether the tick period is [`FAST_TICK`], because more requests are due than one event may wake.
     is_tick_fast: Cell<bool>,
-    /// The tick period that the host should set.
+    /// The new tick period, until [`Gateway::next_tick`] reports it to the host.
     tick: Cell<Option<Duration>>,
 }
 
@@ -68,7 +73,7 @@ struct Calls {
     quotas: QuotaCalls,
 }
 
-/// The effects of an event that concerns the whole gateway.
+/// The effects of an event that does not belong to a single request: a tick, or the result of a call.
 #[derive(Debug, Default)]
 pub struct GatewayEffects {
     /// Log lines to write and counters to increase.
@@ -78,13 +83,14 @@ pub struct GatewayEffects {
 }
 
 impl Gateway {
-    /// Creates a gateway that runs this policy.
+    /// Creates a gateway that runs this policy. `shared` is the map through which the workers share polled documents.
     pub fn new(policy: Rc<Policy>, shared: &dyn SharedData) -> Gateway {
         let polled = policy.polled();
         let polling = Polling::new(&polled, shared);
         let bounds = policy.bounds();
         Gateway {
             held: ByteBound::new(bounds.held_bodies),
+            held_responses: ByteBound::new(bounds.held_responses),
             raised_buffer: policy.largest_buffered_body().map(body::buffer_limit),
             copied: ByteBound::new(bounds.copied_bodies),
             kept: ByteBound::new(MAX_KEPT_BYTES),
@@ -96,6 +102,7 @@ impl Gateway {
             calls: RefCell::new(Calls { polling, quotas: QuotaCalls::default() }),
             waiting: RefCell::default(),
             awaiting_body: RefCell::default(),
+            awaiting_response: RefCell::default(),
             is_tick_fast: Cell::default(),
             tick: Cell::new(Some(TICK)),
             policy,
@@ -112,16 +119,17 @@ impl Gateway {
         RefMut::map(self.memory.borrow_mut(), |memory| &mut memory.polled)
     }
 
-    /// Returns the new period of [`Gateway::on_tick`] if it changed. Returns `None` for a policy that never polls or waits,
-    /// because such a policy needs no ticks.
+    /// Returns the period with which the host must call [`Gateway::on_tick`], if it changed since the last call. Returns `None`
+    /// for a policy without polled documents, rate limit service and held bodies, because such a policy needs no ticks.
     pub fn next_tick(&self) -> Option<Duration> {
         let period = self.tick.take()?;
         let polls = self.memory.borrow().polled.plans().next().is_some();
-        let waits = polls || self.policy.asks_rate_limits() || self.policy.largest_held_body().is_some();
+        let waits = polls || self.policy.asks_rate_limits() || self.policy.largest_buffered_body().is_some();
         waits.then_some(period)
     }
 
-    /// Handles a tick: starts fetches that are due, and finds requests whose wait has timed out.
+    /// Handles a tick: reads documents that other workers fetched, prepares fetches that are due, and returns the requests whose
+    /// wait ended or timed out.
     pub fn on_tick(&self, now: Duration, shared: &dyn SharedData) -> GatewayEffects {
         let mut outcome = GatewayEffects::default();
         let changed = {
@@ -132,12 +140,13 @@ impl Gateway {
         outcome
     }
 
-    /// Starts the due calls with `start`. If `start` returns `false`, the host could not start the call, and this function
-    /// returns the requests that wait for it. The host decides these requests and calls this function again, until it returns
-    /// `None`.
+    /// Starts the calls that are due: calls `start` for each of them. If `start` returns `false`, the host could not start the
+    /// call, and this function returns the requests that wait for the call. The host decides them and calls this function again,
+    /// until the function returns `None`.
     ///
-    /// One event wakes about [`MAX_WOKEN`] requests. `woken` counts these requests, and the remaining calls are started at the
-    /// next tick. With `only`, this function returns no other request; the others are woken at the next tick.
+    /// `woken` counts the requests that the current event has woken. When it reaches [`MAX_WOKEN`], the remaining calls are
+    /// started at the next tick. If `only` is set, this function returns no other request, and the other requests are woken at
+    /// the next tick.
     pub fn start_calls(
         &self,
         now: Duration,
@@ -161,13 +170,13 @@ impl Gateway {
         None
     }
 
-    /// Returns the next call to start. Tools and tests answer calls instead of starting them.
+    /// Returns the next call to start. Tools and tests pass the result of the call to [`Gateway::on_answer`] without starting it.
     pub fn next_call(&self, now: Duration) -> Option<Call> {
         let calls = &mut *self.calls.borrow_mut();
         calls.polling.next_call().or_else(|| calls.quotas.next_call(&mut self.memory.borrow_mut().quotas, now))
     }
 
-    /// Handles the end of a call.
+    /// Handles the result of a call, and returns the requests that can now be decided.
     pub fn on_answer(
         &self,
         call: CallId,
@@ -210,14 +219,27 @@ impl Gateway {
         outcome
     }
 
-    /// Returns held requests whose body has not begun to arrive, at most [`MAX_WOKEN`]. See
-    /// [`transaction::Transaction::on_awaited_body`].
+    /// Returns up to [`MAX_WOKEN`] requests that are held for an inspection of their body, and whose body has not begun to
+    /// arrive. The host calls [`transaction::Transaction::on_awaited_body`] for each of them.
     pub fn awaiting_body(&self) -> Vec<StreamId> {
         let mut awaiting_body = self.awaiting_body.borrow_mut();
         let batch: Vec<_> = awaiting_body.iter().take(MAX_WOKEN).copied().collect();
-        // The next call returns other requests. Otherwise, the same requests without a body could be returned each time.
+        // Moves the returned requests to the end of the list, so that the next call returns other requests.
         awaiting_body.rotate_left(batch.len());
         batch
+    }
+
+    /// Takes the held responses of which no part of the body arrived in time, at most [`MAX_WOKEN`]. See
+    /// [`transaction::Transaction::on_silent_response`].
+    pub fn silent_responses(&self, now: Duration) -> Vec<StreamId> {
+        if !MAPS_RESPONSES {
+            return Vec::new();
+        }
+        let mut awaiting = self.awaiting_response.borrow_mut();
+        let silent = awaiting.iter().filter(|(_, until)| *until <= now).take(MAX_WOKEN);
+        let silent: Vec<_> = silent.map(|(id, _)| *id).collect();
+        awaiting.retain(|(id, _)| !silent.contains(id));
+        silent
     }
 
     /// Finds the requests that timed out or whose awaited result has arrived. A large number of requests is spread over several
@@ -246,15 +268,16 @@ fn log(level: Level, text: String) -> Command {
     Command::Log(level, text)
 }
 
-/// The period at which a worker looks for documents that other workers fetched. A request waits at most this much longer.
+/// The normal tick period. A document that another worker fetched is used after this time at most.
 const TICK: Duration = Duration::from_millis(100);
-/// The tick period while more requests are due than may be woken at once.
+/// The tick period while more requests are due than one event may wake.
 const FAST_TICK: Duration = Duration::from_millis(2);
-/// The maximum number of verified tokens that each worker caches.
+/// The maximum number of verified tokens that one worker caches.
 const MAX_TOKENS: usize = 20_000;
-/// The maximum number of header bytes kept while bodies arrive. Ten thousand typical requests use a tenth of this bound.
+/// The maximum number of header bytes that one worker stores while bodies arrive. Ten thousand typical requests use a tenth of
+/// it.
 const MAX_KEPT_BYTES: u64 = 64 << 20;
-/// The maximum number of rate limit keys for which one worker stores answers of the rate limit service.
+/// The maximum number of buckets for which one worker stores reserved hits and answers of the rate limit service.
 const MAX_LEASES: usize = 10_000;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! The decision core: a compiled policy, and the pipeline that decides one request and its response.
+//! The decision core: a compiled policy, and the pipeline of stages that decides one request and its response.
 //!
-//! The policy reads no clock, file or network.
+//! The policy reads no clock, file or network. [`world::World`] contains these inputs.
 
 pub mod authority;
 pub mod checks;
@@ -50,7 +50,7 @@ use world::World;
 use crate::config::document::Audit;
 use crate::config::limit::LimitHeaders;
 
-/// A compiled document. A policy is immutable and fully validated, so the pipeline does not validate its settings again.
+/// A compiled configuration document. A policy is immutable and fully validated, so the pipeline need not validate settings.
 ///
 /// ```
 /// use portcullis::config::source;
@@ -68,11 +68,11 @@ pub struct Policy {
     client_reader: Option<Rc<ClientReader>>,
     routes: Routes,
     credentials: Credentials,
-    /// The CORS policy at the top level of the document. It applies to the response if the request has not matched a route.
+    /// The CORS policy at the top level of the document. It applies until the request has matched a route.
     cors: Option<Rc<CorsPolicy>>,
-    /// The empty requirements, used for requests with a public path.
+    /// Empty requirements. For a request with a public path, they replace the requirements of the route.
     open: Requirements,
-    /// The limits for requests that match no route.
+    /// The limits for requests that are refused before they match a route.
     limits: LimitSet,
     limit_headers: LimitHeaders,
     asks_rate_limits: bool,
@@ -82,15 +82,15 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Decides one request. Equal arguments give equal decisions. After [`Decision::Await`], call this function again with the
-    /// same `progress`: it resumes the decision and counts nothing twice.
+    /// Decides one request. The decision depends only on the arguments. After [`Decision::Await`], call this function again with
+    /// the same `progress`: it resumes the decision and counts nothing twice.
     pub fn decide(&self, parts: &RequestParts<'_>, progress: &mut Progress, world: &mut World<'_>) -> Decision {
         progress.resume();
         match self.pipeline(parts, progress, world) {
             Ok(decision) => decision,
             Err(Stop::Wait(wait)) => Decision::Await(wait),
             Err(Stop::Refuse(rejection)) => {
-                // A request that is refused before routing still counts as an arrival, so a limit can refuse it too.
+                // A request that is refused before it matches a route also counts against the limits that apply without a route.
                 let late = limits::arrive(&self.limits, None, parts, world, progress);
                 let rejection = late.err().unwrap_or(rejection);
                 Decision::Reply(progress.refuse(rejection, &self.refusals, world))
@@ -98,7 +98,7 @@ impl Policy {
         }
     }
 
-    /// Runs the stages in order. Any stage may stop the request.
+    /// Runs the stages in order. A stage can end the pipeline with a [`Stop`], which refuses the request or makes it wait.
     fn pipeline(
         &self,
         parts: &RequestParts<'_>,
@@ -156,7 +156,7 @@ impl Policy {
         })
     }
 
-    /// Reads the request and assigns an id to it. Until the request has matched a route, the CORS policy of the document applies.
+    /// Parses the request, assigns its id, and refuses malformed headers. Sets the document's CORS policy until a route matches.
     fn read<'r>(
         &self,
         parts: &RequestParts<'r>,
@@ -180,7 +180,7 @@ impl Policy {
         request
     }
 
-    /// Returns the requirements of the request's route. Returns empty requirements if the path is public.
+    /// Returns the requirements of the request's route, or empty requirements if the path is public.
     fn requirements<'p>(&'p self, rule: &'p Rule, path: &str, world: &mut World<'_>) -> &'p Requirements {
         if self.is_public(path) {
             world.note("authenticate", || "the path is public: no credential is needed".to_string());
@@ -189,8 +189,7 @@ impl Policy {
         &rule.requirements
     }
 
-    /// Decides a held request by its body: returns the request to forward, or the reply that refuses it. This function never
-    /// waits.
+    /// Checks the body of a held request. Returns the request to forward, or the reply that refuses it.
     pub fn inspect(
         &self,
         inspection: Inspection,
@@ -203,26 +202,27 @@ impl Policy {
         Ok(forward)
     }
 
-    /// Builds the reply for a request that is refused after the decision about its headers, or while the request waits.
+    /// Builds and records the reply for a request that is refused after its headers were accepted, or while it waits.
     pub fn refuse(&self, rejection: Rejection, progress: &mut Progress, now: Duration) -> Reply {
         let reply = self.refusals.reply(&rejection, &progress.plan, None, now);
         progress.record_refusal(rejection, &reply);
         reply
     }
 
-    /// Builds the reply for a request whose body exceeded its size limit while it was forwarded.
+    /// Builds the reply for a request that was already forwarded when its body exceeded the size limit. The audit record still
+    /// contains the decision `allow`; its fields `code` and `failure` describe the cut-off.
     pub fn cut_off(&self, rejection: &Rejection, progress: &mut Progress, now: Duration) -> Reply {
         progress.audit.code = Some(rejection.kind.appearance().code);
         progress.audit.failure = Some(rejection.reason.to_string());
         self.refusals.reply(rejection, &progress.plan, None, now)
     }
 
-    /// Decides the response: edits its headers, or replaces a local reply that Envoy made.
+    /// Decides how to handle a response: pass it on with header edits, hold it to map its body, or replace it with a reply.
     pub fn respond(&self, head: &ResponseHead<'_>, progress: &mut Progress, now: Duration) -> Response {
         respond::respond(&self.refusals, head, progress, now)
     }
 
-    /// Maps the body of a held response. Returns the new body, or the reply that replaces the response.
+    /// Converts the body of a held response to JSON:API. Returns the new body, or the reply that replaces the response.
     pub fn map_response(
         &self,
         held: &HeldResponse,
@@ -233,8 +233,8 @@ impl Policy {
         respond::mapping::finish(&self.refusals, held, body, progress, now)
     }
 
-    /// Returns the edits for request trailers. The edits remove trailers that an upstream could confuse with headers: identity
-    /// headers, credentials, request line overrides and all headers that the policy reads.
+    /// Returns the edits for request trailers. They remove identity headers, credentials, overrides of the request line and all
+    /// headers that the policy reads, because some upstreams merge trailers into headers.
     pub fn forged(&self, sent: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
         let mut edits = Vec::new();
         self.credentials.identity.strip_trailers(sent, &mut edits);
@@ -243,57 +243,57 @@ impl Policy {
         edits
     }
 
-    /// Returns the target without the tokens and keys in its query; `None` if the target contains none.
+    /// Returns the request target without the tokens and API keys in its query; `None` if the query contains none.
     pub fn without_query_secrets(&self, target: &[u8]) -> Option<Vec<u8>> {
         self.credentials.without_query_secrets(target)
     }
 
-    /// Returns the documents that this policy polls, before the first fetch.
+    /// Returns the state of the documents that this policy polls. No document is fetched yet.
     pub fn polled(&self) -> Polled {
         Polled::new(self.plans.iter().cloned())
     }
 
-    /// Returns `true` if the policy has limits that a rate limit service counts, so requests may have to wait for the service.
+    /// Returns `true` if the document configures a rate limit service. Requests may then have to wait for the service.
     pub fn asks_rate_limits(&self) -> bool {
         self.asks_rate_limits
     }
 
-    /// Returns the reader for the polled client document; `None` if the policy polls no client document.
+    /// Returns the reader of the document that `clients_from` polls; `None` without `clients_from`.
     pub fn client_reader(&self) -> Option<&ClientReader> {
         self.client_reader.as_deref()
     }
 
-    /// Returns where audit records are written.
+    /// Returns the destination of audit records: the log, or Envoy's access log.
     pub fn audit(&self) -> Audit {
         self.audit
     }
 
-    /// Returns the largest body size in bytes that any route accepts for a held request; `None` if no route holds requests.
+    /// Returns the largest size in bytes that any route allows for a held request body; `None` if no route holds request bodies.
     pub fn largest_held_body(&self) -> Option<u64> {
         self.routes.rules().filter_map(Rule::held_body).max()
     }
 
-    /// Returns the largest body in bytes that Envoy must be able to hold for this policy; `None` if it need not hold any.
+    /// Returns the size in bytes of the largest request or response body that Envoy must buffer; `None` if it buffers none.
     pub fn largest_buffered_body(&self) -> Option<u64> {
         self.routes.rules().filter_map(|rule| rule.held_body().max(rule.mapped_body())).max()
     }
 
-    /// Returns the memory bounds of a worker.
+    /// Returns the bounds on the memory of each worker.
     pub fn bounds(&self) -> &MemoryBounds {
         &self.bounds
     }
 
-    /// Returns the configured permissions, for the command line tools.
+    /// Returns the declared permissions. Only the command line tool uses this function.
     pub fn permissions(&self) -> &PermissionRegistry {
         &self.credentials.permissions
     }
 
-    /// Returns `true` if a path needs no credential.
+    /// Returns `true` if the path is public, so that a request with this path needs no credential.
     pub fn is_public(&self, path: &str) -> bool {
         !self.routes.public.is_empty() && self.routes.public_rule(path).is_some()
     }
 
-    /// Returns the routes. Only the command line tools use them.
+    /// Returns the routes, for the command line tools and the log line after the start.
     pub fn routes(&self) -> &RouteTable<Rc<Rule>> {
         &self.routes.table
     }

@@ -1,4 +1,4 @@
-//! Reads `jsonapi`: how a route turns the JSON of its upstream into a JSON:API document.
+//! Reads `jsonapi`: how a route converts the JSON body of its upstream to a JSON:API document.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,8 @@ use super::problem::At;
 use super::reader::{Field, Fields};
 use super::schema_keys::{jsonapi as key, jsonapi_links};
 
-/// Whether this build receives response bodies. The small wasm module does not, because Envoy would report the body of every
-/// response to it.
+/// Whether this build can convert response bodies. `portcullis.wasm` cannot, because Envoy would pass the body of every response
+/// to a module that can.
 pub const MAPS_RESPONSES: bool = cfg!(any(feature = "response-body", not(target_os = "wasi")));
 
 /// The `jsonapi` section of a route.
@@ -17,9 +17,9 @@ pub struct JsonApiSettings {
     pub resource_type: Option<At<String>>,
     /// The JSON Pointer to the id in each item.
     pub id: At<String>,
-    /// The JSON Pointer to the object or list in the body; `None` means the whole body.
+    /// The JSON Pointer to the object or the list of items in the body; `None` means the whole body.
     pub data: Option<At<String>>,
-    /// The members of an item that do not become attributes.
+    /// The members of an item that do not become attributes of the resource.
     pub omit: Vec<At<String>>,
     /// The relationships of each resource.
     pub relationships: Vec<RelationshipSettings>,
@@ -29,7 +29,7 @@ pub struct JsonApiSettings {
     pub links: LinkSettings,
     /// The maximum size of the upstream's body, in bytes.
     pub max_bytes: usize,
-    /// Whether the body of an error response of the upstream becomes the `detail` of the error.
+    /// Whether the body of an error response becomes the `detail` of the JSON:API error.
     pub error_detail: bool,
 }
 
@@ -44,18 +44,18 @@ pub struct RelationshipSettings {
     pub id: Option<At<String>>,
 }
 
-/// The top-level links of a JSON:API document. All except `self` are JSON Pointers into the body.
+/// The top-level links of a JSON:API document. All links except `self` are JSON Pointers into the body of the upstream.
 #[derive(Clone, Debug, Default)]
 pub struct LinkSettings {
-    /// Whether the document links to itself.
+    /// Whether the document has the link `self`, to the target of the request.
     pub self_link: bool,
-    /// The first page.
+    /// The link to the first page.
     pub first: Option<At<String>>,
-    /// The last page.
+    /// The link to the last page.
     pub last: Option<At<String>>,
-    /// The previous page.
+    /// The link to the previous page.
     pub prev: Option<At<String>>,
-    /// The next page.
+    /// The link to the next page.
     pub next: Option<At<String>>,
 }
 
@@ -63,7 +63,8 @@ impl JsonApiSettings {
     /// Reads the `jsonapi` section of a route.
     pub(super) fn read(field: &Field<'_>) -> Option<JsonApiSettings> {
         if !MAPS_RESPONSES {
-            field.problem("needs the fuller module: load `portcullis-full.wasm` instead of `portcullis.wasm`");
+            field
+                .problem("`jsonapi` needs the fuller module: load `portcullis-full.wasm` instead of `portcullis.wasm`");
             return None;
         }
         let fields = field.fields()?;

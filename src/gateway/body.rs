@@ -1,4 +1,4 @@
-//! The body of one request: its size so far, its bytes counted against the worker's bounds, and its inspection or meter.
+//! Tracks the body of one request: its size, the memory that it uses, and the checks that apply to it.
 
 use std::rc::Rc;
 
@@ -10,21 +10,21 @@ use crate::policy::pipeline::inspection::Inspection;
 /// The body of one request.
 #[derive(Debug, Default)]
 pub(super) struct BodyState {
-    /// Whether the request has no body.
+    /// Whether the headers ended the request, so that it has neither a body nor trailers.
     pub headers_only: bool,
     /// The size of the held body so far; `None` before the first part arrives.
     arrived: Option<usize>,
     /// Whether the body is complete.
     ended: bool,
-    /// The bytes that the proxy holds, counted against the worker's bound.
+    /// The bytes that the proxy holds, as counted by [`Gateway::held`](super::Gateway).
     held: Option<HeldBytes>,
-    /// The header bytes kept while the body arrives, counted against the worker's bound.
+    /// The header bytes that are stored while the body arrives, as counted by [`Gateway::kept`](super::Gateway).
     kept: Option<HeldBytes>,
-    /// The inspection that checks the complete body. The proxy holds the request until the inspection has ended.
+    /// The inspection of the complete body. The proxy holds the request until the inspection has ended.
     inspection: Option<Box<Inspection>>,
-    /// Counts the bytes of a body that is forwarded without being held.
+    /// The checks of a body that is forwarded while it arrives.
     pub meter: Option<BodyMeter>,
-    /// The number of bytes of the request received before the first part of the body.
+    /// The number of bytes of the request that Envoy had received when the headers were decided.
     received_before: Option<u64>,
 }
 
@@ -34,7 +34,7 @@ impl BodyState {
         self.arrived.is_some()
     }
 
-    /// Returns the size of the held body so far.
+    /// Returns the size of the held body so far, in bytes.
     pub fn size(&self) -> usize {
         self.arrived.unwrap_or(0)
     }
@@ -44,24 +44,26 @@ impl BodyState {
         self.ended
     }
 
-    /// Records a part of a held body. Envoy reports the total size of the held body (envoy-facts §2.7).
+    /// Records that a part of a held body arrived. `size` is the total size of the held body (envoy-facts §2.7).
     pub fn arrive(&mut self, size: usize, ended: bool) {
         (self.arrived, self.ended) = (Some(size), ended);
     }
 
-    /// Subtracts the held bytes from the worker's bound after the proxy released the body. Returns the size of the held body.
+    /// Ends the hold after the proxy released the body: its bytes no longer count against the bounds of the worker. Returns the
+    /// size of the body that was held.
     pub fn end_hold(&mut self) -> usize {
         (self.held, self.kept, self.inspection) = (None, None, None);
         self.ended = false;
         self.arrived.take().unwrap_or(0)
     }
 
-    /// Subtracts the kept header bytes from the worker's bound.
+    /// Ends the storage of headers: their bytes no longer count against the bound of the worker.
     pub fn drop_kept(&mut self) {
         self.kept = None;
     }
 
-    /// Stores the inspection until the body is complete. Returns the inspection immediately if the worker's bound is exceeded.
+    /// Stores the inspection until the body is complete. Returns the inspection as an error if its header bytes exceed the bound
+    /// `kept`.
     pub fn inspect_later(
         &mut self,
         inspection: Box<Inspection>,
@@ -73,8 +75,8 @@ impl BodyState {
         Ok(())
     }
 
-    /// Counts the held bytes. Returns `false` if the worker's bound is exceeded. A body that exceeds the limit of its route is
-    /// not counted, because its request is refused in any case.
+    /// Counts the held bytes against the bound `held`. Returns `false` if they exceed it. A body that exceeds the
+    /// `max_body_bytes` of its route is not counted, because its request is refused anyway.
     pub fn hold(&mut self, held: &Rc<ByteBound>) -> bool {
         let size = self.size();
         if self.inspection.as_ref().is_some_and(|inspection| inspection.is_too_large(size)) {
@@ -89,9 +91,9 @@ impl BodyState {
         }
     }
 
-    /// Reserves bytes for a request that waits while Envoy does not report its body: as many as Envoy may buffer (envoy-facts
-    /// §2.7). `raised` is the buffer limit of a document whose checks hold bodies back. Returns `false` if the worker's bound
-    /// is exceeded.
+    /// Counts all bytes that Envoy may buffer for a waiting request whose body Envoy does not report (envoy-facts §2.7). `raised`
+    /// is the buffer limit of the generated configuration, if checks hold bodies back. Returns `false` if the bytes exceed the
+    /// bound `held`.
     pub fn reserve(
         &mut self,
         headers: &[(&[u8], &[u8])],
@@ -112,43 +114,44 @@ impl BodyState {
         self.held.is_some()
     }
 
-    /// Takes the inspection if it can decide now: the body is complete or already too large.
+    /// Takes the inspection if it can run now, because the body is complete or already too large.
     pub fn take_ready(&mut self) -> Option<Box<Inspection>> {
         let size = self.size();
         self.inspection.take_if(|inspection| self.ended || inspection.is_too_large(size))
     }
 
-    /// Takes the inspection even if the body is incomplete.
+    /// Takes the inspection, even if the body is incomplete.
     pub fn take_inspection(&mut self) -> Option<Box<Inspection>> {
         self.inspection.take()
     }
 
-    /// Records the size of the request before its body. [`BodyState::is_withheld`] compares later sizes with it.
+    /// Records the number of bytes that Envoy has received for the request. [`BodyState::is_withheld`] compares later numbers
+    /// with it.
     pub fn note_received(&mut self, stream: &dyn RequestFacts) {
         self.received_before = stream.received_bytes();
     }
 
-    /// Returns `true` if the request has grown although no part of its body was reported. This happens with
-    /// `allow_on_headers_stop_iteration: false`: while Envoy holds the headers, it does not report the body (envoy-facts §2.7).
-    /// The body could then never be checked.
+    /// Returns `true` if Envoy has received more bytes of the request, but has reported no part of its body. With
+    /// `allow_on_headers_stop_iteration: false`, Envoy does not report the body while it holds the headers (envoy-facts §2.7), so
+    /// the body could never be checked.
     pub fn is_withheld(&self, stream: &dyn RequestFacts) -> bool {
         !self.has_begun() && stream.received_bytes() > self.received_before
     }
 }
 
-/// Returns the buffer limit that Envoy needs for every request, if checks hold back bodies of this size. The limit includes one
-/// network read. Otherwise Envoy would refuse a body that the filter would accept (envoy-facts §2.7).
+/// Returns the buffer limit that Envoy needs if the filter holds bodies of this size. The limit is larger than the body by
+/// 256 KiB, because Envoy would otherwise refuse a body that the filter accepts (envoy-facts §2.7).
 pub const fn buffer_limit(largest_held_body: u64) -> u64 {
     largest_held_body + (1 << 18)
 }
 
-/// The buffer limit of the generated listener for a connection, `per_connection_buffer_limit_bytes`. Envoy also reads up to
-/// this size from one connection before it serves the next. With Envoy's default of 1 MiB, a few clients with large bodies
-/// delay all others by 100 ms.
+/// The `per_connection_buffer_limit_bytes` of the generated listener. Envoy reads up to this many bytes from one connection
+/// before it serves the next connection. With Envoy's default of 1 MiB, a few clients with large bodies delay all other clients
+/// by 100 ms.
 pub const CONNECTION_BUFFER: u64 = 32 << 10;
-/// The window of the generated listener for an HTTP/2 stream, `initial_stream_window_size`.
+/// The `initial_stream_window_size` of the generated listener, which is the window of one HTTP/2 stream in bytes.
 pub const STREAM_WINDOW: u64 = 64 << 10;
-/// The number of bytes that Envoy may read beyond a buffer limit before it pauses the client.
+/// The number of bytes that Envoy may read beyond a buffer limit before it stops reading from the client.
 const ONE_READ: u64 = 128 << 10;
 
 #[cfg(test)]
@@ -167,8 +170,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// While the body arrives, the gateway stores the original target, because the credential in the query was removed from
-    /// `:path`.
+    /// The gateway removes the credential in the query from `:path` while the body arrives, and stores the original target.
     #[test]
     fn the_bytes_of_a_held_request_include_its_original_target() {
         let document = json!({

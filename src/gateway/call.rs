@@ -1,30 +1,30 @@
-//! Outgoing HTTP and gRPC calls as plain data.
+//! Outgoing HTTP and gRPC calls, and their results, as plain data.
 //!
-//! Each call has an id that identifies its answer.
+//! The host starts a call, and passes the result back to the gateway with the id of the call.
 
 use std::time::Duration;
 
 use crate::policy::verdict::wait::{LeaseId, PolledId};
 
-/// A call to start.
+/// A call that the host must start.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The id of the call; its answer carries the same id.
+    /// The id of the call, which the host passes to [`Gateway::on_answer`](super::Gateway::on_answer) with the result.
     pub id: CallId,
-    /// The Envoy cluster.
+    /// The Envoy cluster that receives the call.
     pub cluster: String,
-    /// The call times out after this duration.
+    /// The time after which the host cancels the call.
     pub timeout: Duration,
     /// The request to send.
     pub request: CallRequest,
 }
 
-/// The purpose of a call. A worker runs at most one call per id at a time.
+/// The purpose of a call, which is also its id. A worker runs at most one call with the same id at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallId {
-    /// Fetches a polled document.
+    /// The call fetches this polled document.
     Document(PolledId),
-    /// Queries a rate limit service about one key of a limit.
+    /// The call queries a rate limit service about this bucket of a limit.
     Quota(LeaseId),
 }
 
@@ -46,19 +46,19 @@ pub enum CallRequest {
 
 /// The result of a call.
 pub enum Answer<'a> {
-    /// The host could not start the call: unknown cluster, no healthy endpoint, or too many calls.
+    /// The host could not start the call: the cluster is unknown, has no healthy endpoint, or has too many calls.
     NotStarted,
-    /// An HTTP response or failure.
+    /// An HTTP response, or the failure of an HTTP call.
     Http(&'a dyn HttpResponse),
     /// A gRPC response message.
     Message(&'a dyn GrpcMessage),
-    /// The gRPC call ended with this status and no message.
+    /// The gRPC call ended with this gRPC status and without a message.
     Status(u32),
 }
 
-/// An HTTP response that the host has received.
+/// An HTTP response, or the failure of an HTTP call, which has no headers and no body.
 pub trait HttpResponse {
-    /// Returns the first value of a header. A failed call has no `:status`.
+    /// Returns the first value of a header. A failed call has no header `:status`.
     fn header(&self, name: &str) -> Option<Vec<u8>>;
 
     /// Returns at most `max` bytes from the start of the body.

@@ -1,10 +1,10 @@
-//! Commands: the actions that a host performs for the gateway, as plain data.
+//! Commands: plain data that describes the actions which a host performs for the gateway.
 
 use super::metrics::Count;
 use crate::policy::verdict::edit::HeaderEdit;
 use crate::policy::verdict::reply::Reply;
 
-/// An action for the host. The host performs the commands of one event in order.
+/// An action that the host must perform. The host performs the commands of one event in the order of the list.
 #[derive(Debug)]
 pub enum Command {
     /// Change the request's headers.
@@ -22,9 +22,9 @@ pub enum Command {
     },
     /// Set a value in the request's filter state. Later filters and access logs can read it.
     SetFilterState(&'static str, Vec<u8>),
-    /// Reply to the request, or replace its response.
+    /// Reply to the request. If the response has already begun, the reply replaces it.
     Reply(Reply),
-    /// Resume a held request.
+    /// Resume the request, which the proxy holds.
     Resume,
     /// Write a line to the log.
     Log(Level, String),
@@ -35,22 +35,22 @@ pub enum Command {
 /// The severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Normal operation.
+    /// An event of normal operation.
     Info,
-    /// Something failed; the gateway continues with its previous data.
+    /// A failure after which the gateway continues with its previous data.
     Warn,
-    /// A configuration error.
+    /// A fault in the configuration, which an operator must correct.
     Error,
 }
 
-/// Whether the proxy continues a request or holds it.
+/// The action of the proxy after an event of a request or a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// Continue.
+    /// The proxy continues the request or the response.
     Continue,
-    /// Hold the request, and report its body as it arrives.
+    /// The proxy holds the request or the response, and reports its body as the body arrives.
     Pause,
-    /// Hold the request with its body. The proxy buffers the body until its buffers are full, and reports it to the filter only
-    /// after the request continues.
+    /// The proxy holds the request with its body. It buffers the body until its buffers are full, and reports the body only after
+    /// the request continues.
     PauseWhole,
 }

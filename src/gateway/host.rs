@@ -1,4 +1,4 @@
-//! The values that a host supplies with each event: the time, the request, and the state that workers share.
+//! The values that a host supplies with each event: the time, facts about the request, and access to shared state.
 
 use std::time::Duration;
 
@@ -11,35 +11,35 @@ use crate::policy::world::TraceStep;
 pub struct Host<'h> {
     /// The time since the Unix epoch.
     pub now: Duration,
-    /// The current request.
+    /// Facts about the current request.
     pub stream: &'h dyn RequestFacts,
-    /// The buckets of local limits.
+    /// The buckets of local limits, which the workers share.
     pub limits: &'h mut dyn BucketStore,
-    /// Verifies signatures.
+    /// The function that verifies the signatures of tokens.
     pub verifier: &'h dyn SignatureVerifier,
-    /// Creates an id for a request that has no id: 1 to 128 characters of `A–Z a–z 0–9 - _ .`.
+    /// Creates an id for a request without an id. The id must have 1 to 128 characters of `A–Z a–z 0–9 - _ .`.
     pub fresh_id: &'h dyn Fn() -> String,
-    /// Receives the findings of each stage; `None` if tracing is off.
+    /// Receives the result of each stage for `portcullis explain`; `None` if nobody reads the trace.
     pub trace: Option<&'h mut Vec<TraceStep>>,
 }
 
-/// The current request as the proxy describes it. Each value is read only when needed.
+/// Facts about the current request that the proxy knows. The gateway asks for a fact only if it needs it.
 pub trait RequestFacts {
-    /// Returns the client's connection.
+    /// Returns facts about the client's connection, such as its address and its certificate.
     fn peer(&self) -> &dyn Peer;
 
     /// Returns `true` if the request uses HTTP/1.
     fn is_http1(&self) -> bool;
 
-    /// Returns the number of bytes received for the request so far, including headers; `None` if it is unknown.
+    /// Returns the number of bytes that the proxy has received for the request, including its headers; `None` if it is unknown.
     fn received_bytes(&self) -> Option<u64>;
 
-    /// Returns the first bytes of the part of the body that the current event reports.
+    /// Returns at most `max` bytes from the start of the held body, or of the part of the body that the current event reports.
     fn body(&self, max: usize) -> Vec<u8>;
 
-    /// Returns the first bytes of the held body of the response.
+    /// Returns at most `max` bytes from the start of the held body of the response.
     fn response_body(&self, max: usize) -> Vec<u8>;
 
-    /// Returns Envoy's response code details (envoy-facts §2.6); empty before the response.
+    /// Returns Envoy's response code details (envoy-facts §2.6). They are empty before the response begins.
     fn response_details(&self) -> String;
 }

@@ -1,6 +1,7 @@
-//! The metrics of the gateway as plain data: one table of metrics, and the counts of one event.
+//! The metrics of the gateway: the table of all metrics, and the events that they count.
 //!
-//! Label values come from the policy and from fixed lists of words, never from client data.
+//! The values of labels are names in the policy or words from fixed lists. They never contain client data, so clients cannot
+//! create new counters.
 
 use std::collections::BTreeSet;
 use std::iter;
@@ -11,16 +12,16 @@ use crate::policy::verdict::audit::{AuditRecord, Outcome};
 /// A counter with labels.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Metric {
-    /// The name, following the Prometheus conventions for counters.
+    /// The name, which follows the Prometheus conventions for counters.
     pub name: &'static str,
-    /// The labels, in the order of their values in the statistic's name.
+    /// The labels, in the order in which [`Count::statistic`] writes them.
     pub labels: &'static [&'static str],
-    /// The help text, which describes the counted events.
+    /// The description of the counted events.
     pub help: &'static str,
 }
 
 /// All metrics, in the order of the reference documentation.
-pub const METRICS: [&Metric; 5] = [&REQUESTS, &REFUSALS, &AUTHENTICATIONS, &LIMIT_HITS, &CALLS];
+pub const METRICS: [&Metric; 6] = [&REQUESTS, &REFUSALS, &RESPONSE_FAULTS, &AUTHENTICATIONS, &LIMIT_HITS, &CALLS];
 
 static REQUESTS: Metric = Metric {
     name: "portcullis_requests_total",
@@ -31,6 +32,11 @@ static REFUSALS: Metric = Metric {
     name: "portcullis_refusals_total",
     labels: &["reason", "status"],
     help: "refused requests, by the `reason` of the audit record and by the HTTP status of the refusal",
+};
+static RESPONSE_FAULTS: Metric = Metric {
+    name: "portcullis_response_faults_total",
+    labels: &["route", "fault"],
+    help: "responses of upstreams that the gateway replaced, because they could not be mapped",
 };
 static AUTHENTICATIONS: Metric = Metric {
     name: "portcullis_authentications_total",
@@ -48,38 +54,40 @@ static CALLS: Metric = Metric {
     help: "outgoing calls for key sets, polled documents and rate limits, by the Envoy cluster",
 };
 
-/// One occurrence that a metric counts.
+/// An event that a metric counts, with the values of its labels.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Count {
-    /// A request ended.
+    /// A request to this route ended with this decision. The route is `None` if no route matched.
     Request(Option<Rc<str>>, Outcome),
-    /// A request was refused for this reason, with this status.
+    /// A request was refused for this reason, with this HTTP status.
     Refusal(&'static str, Option<u16>),
+    /// The response of this route's upstream was replaced, for this reason.
+    ResponseFault(Option<Rc<str>>, &'static str),
     /// A caller was authenticated with this kind of credential. For a token, the second field is its issuer.
     Authentication(&'static str, Option<Rc<str>>),
-    /// A request exceeded this limit. The mode is the action of the limit: it refused the request, or only recorded it.
+    /// A request exceeded this limit, which refused the request or only recorded it.
     LimitHit(Rc<str>, LimitMode),
-    /// A call to this cluster ended.
+    /// An outgoing call of this kind to this cluster ended.
     Call(&'static str, Rc<str>, CallOutcome),
 }
 
 /// The action of a limit on a request that exceeds the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LimitMode {
-    /// Refuse the request.
+    /// The limit refused the request.
     Enforced,
-    /// Only record the request.
+    /// The limit has `shadow: true` and only recorded the request.
     Shadow,
 }
 
-/// The result of a call.
+/// The result of an outgoing call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallOutcome {
-    /// The answer was usable.
+    /// The response was usable.
     Ok,
-    /// The call got no answer, or an answer with an unexpected status.
+    /// The call failed or timed out, or its response had an unexpected status.
     Failed,
-    /// The answer was not usable.
+    /// The response was not a valid document.
     Refused,
     /// Envoy could not start the call.
     NotStarted,
@@ -93,15 +101,16 @@ impl Count {
         let accepted = accepted.map(|caller| Count::Authentication(caller.credential, caller.issuer.clone()));
         let is_refused = record.outcome == Outcome::Deny;
         let refusal = is_refused.then(|| Count::Refusal(record.settled_reason(), record.status));
-        // With another status, the request was refused because the limit could not be counted.
+        // Only 429 means that the limit was exceeded. With another status, the limit could not be counted.
         let enforced = record.limit.iter().filter(|_| record.status == Some(429));
         let enforced = enforced.map(|limit| Count::LimitHit(limit.clone(), LimitMode::Enforced));
         let shadow = record.would_limit.iter().map(|limit| Count::LimitHit(limit.clone(), LimitMode::Shadow));
-        iter::once(request).chain(accepted).chain(refusal).chain(enforced).chain(shadow)
+        let fault = record.response_fault.map(|fault| Count::ResponseFault(record.route.clone(), fault));
+        iter::once(request).chain(accepted).chain(refusal).chain(fault).chain(enforced).chain(shadow)
     }
 
-    /// Returns the name of the statistic: the name of the metric, and `;label=value` for each label. A missing value becomes
-    /// `none`.
+    /// Returns the name of Envoy's counter for this event: the name of the metric, and `;label=value` for each label. A missing
+    /// value becomes `none`.
     pub fn statistic(&self) -> String {
         let status;
         let (metric, values): (&Metric, [&str; 3]) = match self {
@@ -110,6 +119,7 @@ impl Count {
                 status = code.map(|code| code.to_string());
                 (&REFUSALS, [reason, or_none(status.as_deref()), ""])
             }
+            Count::ResponseFault(route, fault) => (&RESPONSE_FAULTS, [or_none(route.as_deref()), fault, ""]),
             Count::Authentication(credential, issuer) => {
                 (&AUTHENTICATIONS, [credential, or_none(issuer.as_deref()), ""])
             }
@@ -145,8 +155,8 @@ impl CallOutcome {
     }
 }
 
-/// Returns each label with Envoy's tag rule for the label, sorted by label. In a rule, the outer group matches the part that
-/// Envoy removes from the statistic's name, and the inner group matches the value.
+/// Returns each label with the regular expression of its tag in Envoy's statistics configuration, sorted by label. The outer
+/// group matches the part that Envoy removes from the name of the counter, and the inner group matches the value of the label.
 pub fn tag_rules() -> impl Iterator<Item = (&'static str, String)> {
     let labels: BTreeSet<&str> = METRICS.iter().flat_map(|metric| metric.labels).copied().collect();
     labels.into_iter().map(|label| (label, format!(r"^wasmcustom\.portcullis_.*?(;{label}=([^;]*))")))
@@ -156,7 +166,7 @@ fn or_none(value: Option<&str>) -> &str {
     value.filter(|value| !value.is_empty()).unwrap_or("none")
 }
 
-/// Appends a label value. Writes `;`, `%` and control characters as `%` and two hexadecimal digits.
+/// Appends the value of a label. Writes each byte of `;`, `%` and control characters as `%` and two hexadecimal digits.
 fn escape(out: &mut String, value: &str) {
     for c in value.chars() {
         if c == ';' || c == '%' || c.is_control() {

@@ -1,9 +1,10 @@
-//! Fetches polled documents and shares them among workers.
+//! Fetches polled documents, and shares them between the workers of a proxy.
 //!
-//! The worker that gets the lease of a document fetches the document, and the other workers read the result.
+//! Only one worker at a time fetches a document: the worker that takes the lease. It stores the result in shared data, and the
+//! other workers read it there.
 //!
-//! Each document uses two shared values: a small state that every worker reads at every tick, and the text of the document,
-//! which workers read only after a change.
+//! Each document has two shared values. Every worker reads the small state at every tick. Workers read the text of the document
+//! only after the state shows a new version.
 
 mod state;
 
@@ -20,44 +21,46 @@ use crate::policy::verdict::wait::PolledId;
 
 use state::{SharedState, packed, unpacked};
 
-/// The state of polling for one policy in one worker.
+/// The polled documents of one policy in one worker, and the fetches that must start.
 #[derive(Debug, Default)]
 pub struct Polling {
     watched: Vec<WatchedDocument>,
-    /// Fetches to start.
+    /// The fetches for which this worker took the lease, and which the host has not started yet.
     ready: VecDeque<Call>,
 }
 
-/// A polled document: its keys in the shared data, and the version that this worker uses.
+/// A polled document: its keys in shared data, and the version that this worker uses.
 #[derive(Debug)]
 struct WatchedDocument {
     id: PolledId,
     state_key: String,
     text_key: String,
-    /// The end of the last fetch of any worker, as last read from the shared state.
+    /// The value of [`SharedState::ended_at`] that this worker read last.
     ended_at: u64,
-    /// `seen` is the version that this worker checked last, and `used` is the version in use; 0 means none.
+    /// The version of the shared text that this worker tried to install last; 0 means none.
     seen: u64,
+    /// The version of the shared text that this worker uses; 0 means none.
     used: u64,
-    /// The entity tag of the version in use.
+    /// The entity tag of the version that this worker uses.
     etag: Option<String>,
-    /// The fetch in progress.
+    /// The fetch that this worker has started, until its result arrives.
     fetch: Option<Fetch>,
 }
 
-/// A fetch in progress.
+/// A fetch whose result has not arrived yet.
 #[derive(Clone, Copy, Debug)]
 struct Fetch {
-    /// Whether the request is conditional, so that the response may be 304.
+    /// Whether the request contains `If-None-Match`, so that the response can be 304.
     conditional: bool,
 }
 
-/// A failed fetch: the words for the failure in a log line, and the reason.
+/// The two parts of a log line about a failed fetch: what happened to the document ([`UNFETCHED`] or [`REFUSED`]), and the
+/// reason.
 type FetchFailure = (&'static str, String);
 
 impl Polling {
-    /// Watches every document of `polled`. Creates the shared states first, because a missing key accepts any version
-    /// (envoy-facts §2.14). Otherwise, several workers could take the first lease.
+    /// Starts to poll every document of `polled`. Creates the missing shared states: a write to a missing key succeeds with any
+    /// version (envoy-facts §2.14), so several workers could otherwise take the first lease of a document.
     pub fn new(polled: &Polled, shared: &dyn SharedData) -> Polling {
         let watched: Vec<WatchedDocument> = polled.plans().map(|(id, plan)| WatchedDocument::new(id, plan)).collect();
         for one in &watched {
@@ -73,8 +76,8 @@ impl Polling {
         self.ready.pop_front()
     }
 
-    /// Handles a tick: reads documents that other workers fetched, and prepares due fetches. Returns `true` if waiting requests
-    /// should be decided again.
+    /// Handles a tick: reads documents that other workers fetched, and takes the leases for fetches that are due. Returns `true`
+    /// if a fetch of another worker has ended, so that waiting requests must be decided again.
     pub fn poll(
         &mut self,
         polled: &mut Polled,
@@ -87,7 +90,7 @@ impl Polling {
             let (state, version) = SharedState::read(&watched.state_key, shared);
             changed |= watched.take_over(polled, state, shared, commands);
             let Some(timeout) = polled.plan(watched.id).map(|plan| plan.timeout) else { continue };
-            // If the start of a lease is in the future, the clock was set back after a worker took the lease.
+            // A lease also ends if its start is in the future, because the clock was then set back after a worker took it.
             let leased_at = Duration::from_millis(state.leased_at);
             let over = now > leased_at + timeout + LEASE_MARGIN || now + LEASE_MARGIN < leased_at;
             let is_free = state.leased_at <= state.ended_at || over;
@@ -106,7 +109,8 @@ impl Polling {
         changed
     }
 
-    /// Handles the response of a fetch. A readable document is shared; any other response leaves the current document in use.
+    /// Handles the result of a fetch. A valid document replaces the current document and is shared. After any other result, the
+    /// current document stays in use.
     pub fn on_answer(
         &mut self,
         id: PolledId,
@@ -124,7 +128,8 @@ impl Polling {
         };
         let mut state = SharedState { ended_at: as_millis(now), ..SharedState::read(&watched.state_key, shared).0 };
         let Answer::Http(response) = answer else {
-            // Every worker records the failure at its next tick.
+            // The shared state shows all workers that the fetch ended. Each worker, including this one, records the failure at
+            // its next tick.
             if let Some(plan) = polled.plan(id) {
                 let (name, cluster) = (plan.name(), &plan.cluster);
                 commands.push(log(Level::Error, format!("{name} {UNFETCHED}: Envoy has no cluster {cluster}")));
@@ -135,14 +140,14 @@ impl Polling {
         };
         let taken = match response.header(":status").unwrap_or_default().as_slice() {
             b"200" => watched.take(response, polled, &mut state, now, shared, commands),
-            // The status 304 confirms the version that the request named. Another worker may have shared a later version in the
-            // meantime.
+            // The status 304 confirms the version whose entity tag was in the request. The condition fails if another worker has
+            // shared a later version in the meantime.
             b"304" if fetch.conditional && watched.used == state.version => {
                 polled.confirm(watched.id, now);
                 state.fetched_at = state.ended_at;
                 Ok(())
             }
-            b"" => Err((UNFETCHED, "the answer broke off or was too large".to_string())),
+            b"" => Err((UNFETCHED, "the call failed, timed out, or its response was too large".to_string())),
             other => Err((UNFETCHED, format!("status {}", String::from_utf8_lossy(other).escape_default()))),
         };
         watched.ended_at = state.ended_at;
@@ -161,7 +166,8 @@ impl Polling {
 }
 
 impl WatchedDocument {
-    /// Watches one document. Policies share a document if they use the same address, cluster and kind of document.
+    /// Creates the state for one document. Policies with the same address, cluster and kind of document use the same shared
+    /// values.
     fn new(id: PolledId, plan: &PollPlan) -> WatchedDocument {
         let name = format!("portcullis/{}/{}{}@{}", plan.what.tag(), plan.uri.authority(), plan.uri.path, plan.cluster);
         let (state_key, text_key) = (format!("{name}/state"), format!("{name}/document"));
@@ -187,7 +193,8 @@ impl WatchedDocument {
         }
     }
 
-    /// Reads the body of a response, and shares the body if it differs from the shared text.
+    /// Installs the document in a response. If it differs from the shared text, or if its entity tag is new, stores it in shared
+    /// data.
     fn take(
         &mut self,
         response: &dyn HttpResponse,
@@ -211,7 +218,7 @@ impl WatchedDocument {
         Ok(())
     }
 
-    /// Starts to use a document that another worker fetched. Returns `true` if a fetch has ended since the last check.
+    /// Installs the document that another worker fetched, if it is new. Returns `true` if a fetch has ended since the last call.
     fn take_over(
         &mut self,
         polled: &mut Polled,
@@ -230,8 +237,7 @@ impl WatchedDocument {
             let (etag, text) = unpacked(&packed);
             match polled.install(self.id, text, fetched_at) {
                 Ok(_) => (self.used, self.etag) = (state.version, etag.and_then(usable_etag)),
-                // The worker that shared the document could read it, so its policy has other settings for the reader than this
-                // policy.
+                // The worker that shared the document accepted it. Its policy can have another limit, such as `max_entries`.
                 Err(fault) => self.log_failure(polled, REFUSED, &short(&fault.0), fetched_at, commands),
             }
         } else if self.used == state.version {
@@ -247,7 +253,7 @@ impl WatchedDocument {
         commands.extend(lines.map(|line| log(Level::Warn, line)));
     }
 
-    /// Logs a failure with the age of the document that stays in use.
+    /// Logs a failed fetch with the age of the document that stays in use.
     fn log_failure(&self, polled: &Polled, failed: &str, reason: &str, now: Duration, commands: &mut Vec<Command>) {
         let Some(plan) = polled.plan(self.id) else { return };
         let name = plan.name();
@@ -259,7 +265,7 @@ impl WatchedDocument {
     }
 }
 
-/// Returns the entity tag if a request can send it back unchanged (RFC 9110 §8.8.3); otherwise `None`.
+/// Returns the entity tag of a response if it is valid (RFC 9110 §8.8.3) and short enough to be sent in a request.
 fn usable_etag(etag: &[u8]) -> Option<String> {
     let opaque = etag.strip_prefix(b"W/").unwrap_or(etag);
     let quoted = opaque.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""))?;
@@ -267,7 +273,7 @@ fn usable_etag(etag: &[u8]) -> Option<String> {
     (is_plain && etag.len() <= MAX_ETAG_BYTES).then(|| String::from_utf8_lossy(etag).into_owned())
 }
 
-/// Shortens a string from an endpoint for a log line. Hosts escape control characters.
+/// Shortens a text that may contain data of an endpoint, for a log line. The host escapes control characters in the line.
 fn short(text: &str) -> String {
     text.chars().take(MAX_LOGGED).collect()
 }
@@ -277,10 +283,10 @@ fn as_millis(time: Duration) -> u64 {
 }
 
 const UNFETCHED: &str = "was not fetched";
-/// The log words for a response that is not a document of the expected kind.
+/// The words in a log line for a response that is not a valid document.
 const REFUSED: &str = "was refused";
 
-/// If a worker stops during a fetch, other workers can take its lease this long after the fetch timeout.
+/// The time after the timeout of a fetch when another worker may take the lease, because the worker of the fetch has stopped.
 const LEASE_MARGIN: Duration = Duration::from_secs(1);
 const MAX_ETAG_BYTES: usize = 1_024;
 const MAX_LOGGED: usize = 500;

@@ -1,4 +1,4 @@
-//! Calls to rate limit services: a bounded number at a time, and at most one for each key of a limit.
+//! Makes the calls to rate limit services: a limited number at a time, and at most one call for each bucket.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -11,17 +11,18 @@ use super::metrics::{CallOutcome, Count};
 use crate::policy::limits::rate_limit_client::{CallFault, HealthChange, Quotas, Service, wire};
 use crate::policy::verdict::wait::LeaseId;
 
-/// The running calls of one worker.
+/// The running calls of one worker to rate limit services.
 #[derive(Debug, Default)]
 pub struct QuotaCalls {
-    /// The running calls, each with its deadline and its service.
+    /// The running calls by bucket. Each has the time after which its result is no longer expected, and its service.
     running: HashMap<LeaseId, (Duration, Rc<Service>)>,
-    /// Whether the cluster is at its request limit. If so, no call starts before another call ends.
+    /// Whether Envoy refused a call, probably because the cluster reached its limit of concurrent requests. Then no call starts
+    /// before another call ends.
     is_full: bool,
 }
 
 impl QuotaCalls {
-    /// Returns the next pending call, unless too many are running.
+    /// Returns the next call to start. Returns `None` if no call is due, or if too many calls are running.
     pub fn next_call(&mut self, quotas: &mut Quotas, now: Duration) -> Option<Call> {
         if self.is_full || self.running.len() >= MAX_CALLS {
             self.running.retain(|_, (ends_at, _)| now < *ends_at);
@@ -41,7 +42,7 @@ impl QuotaCalls {
         })
     }
 
-    /// Handles the result of a call. Returns `false` if no waiting request can be decided with the result.
+    /// Handles the result of a call. Returns `true` if the requests that wait for the call can be decided now.
     pub fn on_answer(
         &mut self,
         lease: LeaseId,
@@ -53,7 +54,8 @@ impl QuotaCalls {
         let Some((_, service)) = self.running.remove(&lease) else { return false };
         self.is_full = false;
         let message = match answer {
-            // Other calls are running, so the cluster may be at its request limit. This is not a failure of the service.
+            // While other calls are running, the probable reason is the request limit of the cluster, and not a failure of the
+            // service.
             Answer::NotStarted if !self.running.is_empty() => {
                 quotas.put_off(lease);
                 self.is_full = true;
@@ -84,12 +86,12 @@ impl QuotaCalls {
     }
 }
 
-/// The maximum number of concurrent calls of one worker. Envoy's limit for a cluster (1024 by default) applies to all workers
-/// together. A call beyond Envoy's limit fails, although the service works.
+/// The maximum number of concurrent calls of one worker. It is low, because Envoy's limit for a cluster, by default 1024
+/// requests, applies to all workers together, and a call beyond that limit fails.
 const MAX_CALLS: usize = 100;
 
-/// A call without a result is removed from the running calls this long after its timeout.
+/// The time after the timeout of a call when a worker stops expecting its result.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
-/// The maximum size of a response, which contains a code, a status and a few headers.
+/// The maximum size of a response message in bytes. A message contains a code, a status for each descriptor and a few headers.
 const MAX_ANSWER_BYTES: usize = 16_384;

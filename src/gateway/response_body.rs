@@ -10,14 +10,17 @@ use crate::policy::respond::held::HeldResponse;
 #[derive(Debug)]
 pub(super) struct ResponseBody {
     response: HeldResponse,
-    size: usize,
+    /// The size of the held body; `None` before the first part.
+    size: Option<usize>,
     held: Option<HeldBytes>,
+    /// Whether the parts of the body are dropped as they arrive.
+    is_dropped: bool,
 }
 
 impl ResponseBody {
     /// Creates the state of a response whose body has not begun to arrive.
     pub fn new(response: HeldResponse) -> ResponseBody {
-        ResponseBody { response, size: 0, held: None }
+        ResponseBody { is_dropped: !response.needs_body(), response, size: None, held: None }
     }
 
     /// Returns the response.
@@ -27,13 +30,33 @@ impl ResponseBody {
 
     /// Returns the size of the held body so far.
     pub fn size(&self) -> usize {
-        self.size
+        self.size.unwrap_or(0)
     }
 
-    /// Records a part of the body. `size` is the total size of the held body, which Envoy reports (envoy-facts §2.7). Returns `None`
-    /// while more parts must arrive.
-    pub fn arrive(&mut self, size: usize, ended: bool, bound: &Rc<ByteBound>) -> Option<Arrived> {
-        self.size = size;
+    /// Returns `true` if at least one part of the body has arrived.
+    pub fn has_begun(&self) -> bool {
+        self.size.is_some()
+    }
+
+    /// Records a part of the body. `size` is the total size of the held body, which Envoy reports (envoy-facts §2.7).
+    pub fn arrive(&mut self, size: usize, ended: bool, bound: &Rc<ByteBound>) -> Step {
+        self.size = Some(size);
+        let fault = if self.is_dropped { None } else { self.hold(size, bound) };
+        match fault {
+            Some(fault) if !self.response.is_error() => return Step::Finish(fault),
+            Some(_) => (self.is_dropped, self.held) = (true, None),
+            None => {}
+        }
+        match (ended, self.is_dropped) {
+            (true, true) => Step::Finish(Arrived::Dropped),
+            (true, false) => Step::Finish(Arrived::Whole),
+            (false, true) => Step::Drop,
+            (false, false) => Step::Wait,
+        }
+    }
+
+    /// Counts the held bytes. Returns the reason if the body cannot be held.
+    fn hold(&mut self, size: usize, bound: &Rc<ByteBound>) -> Option<Arrived> {
         if self.response.is_too_large(size) {
             return Some(Arrived::TooLarge);
         }
@@ -44,19 +67,28 @@ impl ResponseBody {
                 none.is_some()
             }
         };
-        match (fits, ended) {
-            (false, _) => Some(Arrived::Crowded),
-            (true, true) => Some(Arrived::Whole),
-            (true, false) => None,
-        }
+        (!fits).then_some(Arrived::Crowded)
     }
 }
 
-/// Why a held body can be finished now.
+/// What follows a part of the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Hold the part, and wait for more.
+    Wait,
+    /// Drop the part, and wait for more.
+    Drop,
+    /// Finish the response.
+    Finish(Arrived),
+}
+
+/// The state of a body when its response is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrived {
-    /// The body is complete.
+    /// The body is complete and held.
     Whole,
+    /// The body of an error is complete, but it was dropped.
+    Dropped,
     /// The body exceeds the maximum size of its route.
     TooLarge,
     /// The held bytes of this worker exceed their bound.
@@ -68,7 +100,7 @@ impl Arrived {
     pub fn body(self, bytes: &[u8], size: usize) -> Body<'_> {
         match self {
             Arrived::Whole if bytes.len() == size => Body::Whole(bytes),
-            Arrived::Whole => Body::Lost,
+            Arrived::Whole | Arrived::Dropped => Body::Lost,
             Arrived::TooLarge => Body::TooLarge,
             Arrived::Crowded => Body::Crowded,
         }

@@ -1,21 +1,21 @@
-//! Values that all workers of a proxy share.
+//! The map through which the workers of a proxy share polled documents.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 /// A map that all workers of a proxy share. Every value has a version.
 pub trait SharedData {
-    /// Returns a value and its version.
+    /// Returns a value and its version; `None` if the key does not exist.
     fn get(&self, key: &str) -> Option<(Vec<u8>, u32)>;
 
-    /// Stores a value.
+    /// Stores a value, whatever the current version is.
     fn set(&self, key: &str, value: &[u8]);
 
-    /// Stores a value if the current version is still `version`. Returns `false` otherwise.
+    /// Stores a value if the current value still has the version `version`. Returns `false` if it has another version.
     fn compare_and_set(&self, key: &str, value: &[u8], version: u32) -> bool;
 }
 
-/// A map that is not shared, for tools and tests.
+/// A map for tools and tests, which no other worker shares.
 #[derive(Debug, Default)]
 pub struct LocalData(RefCell<HashMap<String, (Vec<u8>, u32)>>);
 

@@ -1,6 +1,6 @@
-//! An in-memory host for tools and tests.
+//! A host for tools and tests that works without a proxy.
 //!
-//! The tool or test supplies the proxy's values in advance.
+//! Before a request runs, the tool or the test sets the values that a proxy would supply.
 
 use std::cell::Cell;
 use std::fmt;
@@ -18,31 +18,31 @@ use crate::policy::verdict::reply::Reply;
 use crate::policy::verdict::wait::Awaited;
 use crate::policy::world::TraceStep;
 
-/// An in-memory host for tools and tests, with the proxy's values supplied in advance.
+/// A host for tools and tests that works without a proxy.
 pub struct SimulatedHost<'v> {
     /// The time since the Unix epoch.
     pub now: Duration,
-    /// The request.
+    /// The properties of the request.
     pub stream: SimulatedStream,
     /// The buckets of local limits.
     pub limits: LocalStore,
-    /// Verifies signatures.
+    /// The function that verifies the signatures of tokens.
     pub verifier: &'v dyn SignatureVerifier,
-    /// Returns the id for the nth request that has no id.
+    /// Returns the id for the nth request without an id, starting at 1.
     pub id: fn(u64) -> String,
     ids: Cell<u64>,
 }
 
-/// The properties of a request, supplied in advance.
+/// The properties of a request, and of the response of its upstream.
 #[derive(Clone, Debug, Default)]
 pub struct SimulatedStream {
-    /// The client's connection.
+    /// The address and the certificate of the client.
     pub peer: KnownPeer,
     /// The body of the request.
     pub body: Vec<u8>,
-    /// Whether the body is chunked, so that the headers do not show whether the request has a body.
+    /// Whether the request is chunked. The headers of such a request do not end it, even if its body is empty.
     pub is_chunked: bool,
-    /// The trailers, with lower-case names.
+    /// The trailers of the request. Names are in lower case.
     pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
     /// The body of the upstream's response.
     pub response_body: Vec<u8>,
@@ -50,29 +50,29 @@ pub struct SimulatedStream {
     pub details: String,
 }
 
-/// The effects of a request so far.
+/// The effects of the commands of a request so far.
 #[derive(Debug, Default)]
 pub struct Sent {
     /// The reply, if the gateway answered the request itself.
     pub reply: Option<Reply>,
-    /// Changes to the request's headers, in order.
+    /// The changes to the headers of the request, in order.
     pub request: Vec<HeaderEdit>,
-    /// Changes to the request's trailers.
+    /// The changes to the trailers of the request, in order.
     pub trailers: Vec<HeaderEdit>,
-    /// Changes to the response's headers.
+    /// The changes to the headers of the response, in order.
     pub response: Vec<HeaderEdit>,
     /// The body that replaces the body of the upstream's response.
     pub response_body: Option<Vec<u8>>,
-    /// Whether the request was held for inspection of its body.
+    /// Whether the request was held for an inspection of its body.
     pub was_inspected: bool,
 }
 
-/// The error for a request that still waits after several answers.
+/// The error for a request that still waits after eight answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StillWaiting;
 
 impl<'v> SimulatedHost<'v> {
-    /// Creates a host at this time.
+    /// Creates a host. `now` is the time since the Unix epoch.
     pub fn new(now: Duration) -> SimulatedHost<'v> {
         SimulatedHost {
             now,
@@ -84,11 +84,11 @@ impl<'v> SimulatedHost<'v> {
         }
     }
 
-    /// Runs a request until it is forwarded or answered. `on_wait` supplies the document or the rate limit answer that the
-    /// request waits for.
+    /// Runs a request until it is forwarded or answered. While the request waits, calls `on_wait`, which must supply the document
+    /// or the rate limit answer.
     ///
     /// # Errors
-    /// Returns the error of `on_wait`, or [`StillWaiting`] if the request still waits after several answers.
+    /// Returns the error of `on_wait`, or [`StillWaiting`] if the request still waits after eight answers.
     pub fn run<E: From<StillWaiting>>(
         &mut self,
         gateway: &Gateway,
@@ -123,7 +123,8 @@ impl<'v> SimulatedHost<'v> {
         Ok(sent)
     }
 
-    /// Runs the response of the upstream through a forwarded request: its headers, and its body from [`SimulatedStream`].
+    /// Passes a response of the upstream to a forwarded request. `status` and `header` describe its headers, and its body is
+    /// [`SimulatedStream::response_body`].
     pub fn respond(
         &mut self,
         gateway: &Gateway,
@@ -140,7 +141,7 @@ impl<'v> SimulatedHost<'v> {
         }
     }
 
-    /// Passes one event to a gateway or a transaction.
+    /// Calls `event` with the values of this host. Use it to pass one event to a transaction.
     pub fn with<T>(&mut self, trace: Option<&mut Vec<TraceStep>>, event: impl FnOnce(&mut Host<'_>) -> T) -> T {
         let (ids, id) = (&self.ids, self.id);
         let fresh_id = || {
@@ -185,7 +186,7 @@ impl RequestFacts for SimulatedStream {
 }
 
 impl Sent {
-    /// Records the effects of more commands.
+    /// Adds the effects of these commands.
     pub fn add(&mut self, commands: Vec<Command>) {
         for command in commands {
             match command {
@@ -208,6 +209,6 @@ impl fmt::Display for StillWaiting {
 
 impl std::error::Error for StillWaiting {}
 
-/// The maximum number of waits of one request. A request may wait for a key set, then for a newer key set, for clients, for
-/// revocations and for limits. More waits indicate a loop.
+/// The maximum number of waits of one request. A request can wait for a key set, for a newer key set, for clients, for
+/// revocations and for limits. More waits indicate an endless loop.
 const MAX_WAITS: usize = 8;

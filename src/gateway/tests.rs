@@ -1,4 +1,4 @@
-//! Tests of shared limits: the gateway queries all limits together, a refusal costs no hits, and `on_failure` applies.
+//! Tests of limits with `store: global`: the gateway queries all limits at once, and a refused request uses no hits.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,17 +21,17 @@ use crate::protobuf::{Message, Wire};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// A gateway whose rate limit service is simulated by the test.
+/// A gateway whose rate limit service is a function of the test.
 struct TestSite {
     gateway: Gateway,
     host: SimulatedHost<'static>,
     /// The `RateLimit-Policy` of the last answer.
     policies: String,
-    /// The statistics counted for the last request.
+    /// The names of the counters that the last request increased.
     counted: Vec<String>,
 }
 
-/// A response message of the service.
+/// A response message of the rate limit service.
 struct Answered(Vec<u8>);
 
 impl GrpcMessage for Answered {
@@ -41,7 +41,7 @@ impl GrpcMessage for Answered {
 }
 
 impl TestSite {
-    /// Creates a site with these limits on a route without authentication.
+    /// Creates a gateway that has these limits and one route without authentication.
     fn new(limits: &Value) -> TestSite {
         let document = json!({
             "version": "1.0",
@@ -103,7 +103,7 @@ impl TestSite {
 const HEADERS: &[(&[u8], &[u8])] =
     &[(b":method", b"GET"), (b":path", b"/a"), (b":authority", b"a.example"), (b"x-tenant", b"blue")];
 
-/// Returns the entries of the only descriptor in a request.
+/// Returns the entries of the only descriptor in a request message.
 fn entries(message: &[u8]) -> Vec<(String, String)> {
     let inner = |bytes, wanted| {
         let parts = Message(bytes).flatten();
@@ -185,7 +185,7 @@ fn on_failure_applies_without_an_answer() {
 fn a_busy_worker_does_not_bypass_limits() {
     let status = |on_failure: &str| {
         let mut site = TestSite::new(&json!([limit("a", json!("address"), json!({ "on_failure": on_failure }))]));
-        // Fills the waiting list.
+        // Fills the list of waiting requests.
         let wait = Await { on: Awaited::Document(PolledId(0)), until: Duration::MAX };
         (1..=2_000).for_each(|id| site.gateway.waiting.borrow_mut().insert(StreamId(id), wait.clone()));
         let mut transaction = Transaction::new(StreamId::default());
@@ -272,9 +272,10 @@ fn limits_that_cannot_be_shared_are_rejected() {
     let shared = |settings: Value| limit("a", json!("address"), settings);
     let expected = "`store: global` needs a `rate_limit_service`, and the document has none";
     assert_eq!(with(Value::Null, shared(json!({}))), [expected]);
-    let expected = "a rate limit service counts requests; failed authentications are counted here";
+    let expected =
+        "a rate limit service counts only requests: remove `store: global` from this limit of failed authentications";
     assert_eq!(with(service(), shared(json!({ "counts": "failed_authentications" }))), [expected]);
-    let expected = "is only for a limit with `store: global`";
+    let expected = "can be set only for a limit with `store: global`";
     let own = json!({ "store": "local", "on_failure": "open", "lease": { "most": 1 } });
     assert_eq!(with(service(), shared(own)), [expected; 2]);
     let slow = json!({ "cluster": "limits", "timeout": "1h", "url": "http://a.example/path" });

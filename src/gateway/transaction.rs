@@ -1,6 +1,6 @@
 //! The state machine of one request and its response.
 //!
-//! Hosts pass events to a transaction and perform the commands that it returns.
+//! A host passes the events of the request to its transaction, and performs the commands that the transaction returns.
 
 mod response;
 mod steps;
@@ -22,10 +22,10 @@ use crate::policy::verdict::audit::{AuditRecord, RequestEnd};
 use crate::policy::verdict::reply::Reply;
 use crate::policy::verdict::wait::Awaited;
 
-/// Lower-case header names and their values, including pseudo-headers, in the order of the request.
+/// The names and values of headers, including pseudo-headers, in the order of the request. Names are in lower case.
 pub type Headers<'h> = &'h [(&'h [u8], &'h [u8])];
 
-/// One request and its response.
+/// The state of one request and its response.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -59,17 +59,17 @@ pub struct Transaction {
     received_at: Duration,
     progress: Progress,
     body: BodyState,
-    /// A reply of this gateway that replaces Envoy's own reply in the response phase.
+    /// The reply that will replace Envoy's own reply when Envoy reports its headers.
     replacement_reply: Option<Reply>,
-    /// The client's original target, stored while credentials are removed from `:path`.
+    /// The target that the client sent, while `:path` contains the target without credentials.
     own_target: Option<Rc<[u8]>>,
-    /// Whether the proxy holds the request.
+    /// Whether the proxy holds the request, according to the last result of [`Transaction::flow`].
     is_held: bool,
-    /// The response, while the proxy holds it until its body is complete.
+    /// The state of the response while the proxy holds it, until its body is complete.
     response_body: Option<Box<ResponseBody>>,
 }
 
-/// The state of a request.
+/// The stage of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     New,
@@ -80,7 +80,7 @@ enum Stage {
 }
 
 impl Transaction {
-    /// Creates a transaction for an undecided request.
+    /// Creates a transaction for a new request.
     pub fn new(id: StreamId) -> Transaction {
         Transaction {
             id,
@@ -95,7 +95,7 @@ impl Transaction {
         }
     }
 
-    /// Returns the external result that the request waits for.
+    /// Returns the document or the rate limit bucket that the request waits for; `None` if it does not wait.
     pub fn awaited(&self) -> Option<Awaited> {
         match self.stage {
             Stage::Waiting(on) => Some(on),
@@ -103,30 +103,30 @@ impl Transaction {
         }
     }
 
-    /// Returns `true` while the request is held for inspection of its body.
+    /// Returns `true` while the request is held for an inspection of its body.
     pub fn is_inspecting(&self) -> bool {
         self.stage == Stage::Inspecting
     }
 
-    /// Returns the audit record written so far.
+    /// Returns the audit record as far as it is known.
     pub fn record(&self) -> &AuditRecord {
         &self.progress.audit
     }
 
-    /// Returns whether the proxy continues the request. While a request waits, the proxy also holds its body. If it held only
-    /// the headers, the arrival of the body would release them (envoy-facts §0.3).
+    /// Returns the action of the proxy after the current event. While a request waits, the proxy must hold its headers and its
+    /// body. If it held only the headers, it would release them when the body arrives (envoy-facts §0.3).
     pub fn flow(&mut self) -> Flow {
         self.is_held = self.stage != Stage::Forwarded;
         match self.stage {
             Stage::Forwarded => Flow::Continue,
-            // If the proxy reports a body while it holds the request, it buffers the body, and replies with 413 if the body
-            // exceeds the buffer (envoy-facts §2.7). So it reports the body early only for routes that may hold bodies.
+            // With `Pause`, the proxy replies with 413 if the body exceeds its buffer (envoy-facts §2.7). With `PauseWhole`, it
+            // stops reading instead. So `Pause` is used only for routes that may hold bodies.
             Stage::Waiting(_) if !self.progress.may_hold_body() => Flow::PauseWhole,
             Stage::New | Stage::Waiting(_) | Stage::Inspecting | Stage::Replied => Flow::Pause,
         }
     }
 
-    /// Handles the request's headers. `ended` is `true` for a request without a body.
+    /// Handles the headers of the request. `ended` is `true` if the request has no body and no trailers.
     pub fn on_request_headers(
         &mut self,
         gateway: &Gateway,
@@ -144,15 +144,15 @@ impl Transaction {
         commands
     }
 
-    /// Decides a waiting request again, after its awaited result arrived or timed out. Hosts may call this function for any
-    /// request.
+    /// Decides a waiting request again, after the result that it waited for arrived, or after the wait timed out. Does nothing
+    /// for a request that does not wait.
     pub fn on_wake(&mut self, gateway: &Gateway, headers: Headers<'_>, host: &mut Host<'_>) -> Vec<Command> {
         let mut commands = Vec::new();
         if self.awaited().is_none() {
             return commands;
         }
         self.decide(gateway, headers, host, &mut commands);
-        // The body may have arrived while the request waited.
+        // The body may have arrived completely while the request waited.
         self.inspect(gateway, host, &mut commands);
         if self.stage == Stage::Forwarded {
             self.release(gateway, headers, host, &mut commands);
@@ -160,8 +160,8 @@ impl Transaction {
         commands
     }
 
-    /// Handles a part of the request's body. `size` is the size of the whole held body, or of the part that is forwarded
-    /// (envoy-facts §2.7).
+    /// Handles a part of the body of the request. If the proxy holds the request, `size` is the size of the whole held body.
+    /// Otherwise it is the size of this part (envoy-facts §2.7).
     pub fn on_request_body(
         &mut self,
         gateway: &Gateway,
@@ -172,7 +172,7 @@ impl Transaction {
         let mut commands = Vec::new();
         match self.stage {
             Stage::Forwarded => {
-                // If this part releases the held body, `size` includes the held body.
+                // If this part makes the proxy release the held body, `size` includes the held body.
                 self.body.end_hold();
                 self.count(gateway, size, ended, host, &mut commands);
             }
@@ -191,9 +191,9 @@ impl Transaction {
         commands
     }
 
-    /// Handles the request's trailers. Trailers end the body without a separate event (envoy-facts §0.2). Removes trailers that
-    /// could forge a header at an upstream that merges trailers into headers. Envoy reports trailers only once, possibly before
-    /// the request is decided.
+    /// Handles the trailers of the request, which also end its body, because no other event reports this end (envoy-facts §0.2).
+    /// Removes trailers that could forge a header at an upstream that merges trailers into headers. This happens even if the
+    /// request is not decided yet, because Envoy reports trailers only once.
     pub fn on_request_trailers(
         &mut self,
         gateway: &Gateway,
@@ -216,11 +216,11 @@ impl Transaction {
         commands
     }
 
-    /// Refuses a held request if the proxy does not report its body.
+    /// Refuses a request that is held for an inspection, if the proxy receives its body but does not report it.
     pub fn on_awaited_body(&mut self, gateway: &Gateway, host: &mut Host<'_>) -> Vec<Command> {
         let mut commands = Vec::new();
         if self.stage == Stage::Inspecting && self.body.is_withheld(host.stream) {
-            let text = "a body cannot be checked: the plugin needs `allow_on_headers_stop_iteration: true`";
+            let text = "a body cannot be checked: set `allow_on_headers_stop_iteration: true` in the wasm filter";
             commands.push(log(Level::Error, text.to_string()));
             if let Some(inspection) = self.body.take_inspection() {
                 self.judge(gateway, *inspection, Body::Withheld, host, &mut commands);
@@ -229,8 +229,8 @@ impl Transaction {
         commands
     }
 
-    /// Handles the end of the request: counts the request, and logs its audit record unless Envoy's access log writes the record.
-    /// `known_id` returns the id in Envoy's log for a request that was never decided.
+    /// Handles the end of the request: counts the request, and logs its audit record unless `audit` is `access_log`. For a
+    /// request that was never decided, `known_id` returns the id.
     pub fn on_done(
         &mut self,
         gateway: &Gateway,
@@ -245,7 +245,7 @@ impl Transaction {
         commands
     }
 
-    /// Completes the audit record at the end of the request, and returns it.
+    /// Completes the audit record at the end of the request, and returns it as one line of JSON.
     pub fn close(&mut self, end: RequestEnd, known_id: impl FnOnce() -> String) -> String {
         let audit = &mut self.progress.audit;
         if audit.request_id.is_empty() {

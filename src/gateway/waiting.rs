@@ -1,19 +1,19 @@
-//! Requests that wait for external results, and the choice of requests to wake.
+//! The requests that wait for polled documents or rate limit services, and the choice of the requests to wake.
 
 use std::time::Duration;
 
 use crate::policy::verdict::wait::{Await, Awaited};
 
-/// The number that the host assigns to a request. Later requests have higher numbers.
+/// The number that the host assigns to a request. A later request has a higher number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u64);
 
-/// The waiting requests of one worker, oldest first.
+/// The waiting requests of one worker, sorted by their numbers, so that the oldest request is first.
 #[derive(Debug, Default)]
 pub struct Waiting(Vec<(StreamId, Await)>);
 
 impl Waiting {
-    /// Adds a waiting request.
+    /// Adds a waiting request, or replaces the result for which it waits.
     pub fn insert(&mut self, request: StreamId, wait: Await) {
         match self.place(request) {
             Ok(at) => self.0.splice(at..=at, [(request, wait)]).for_each(drop),
@@ -21,7 +21,7 @@ impl Waiting {
         }
     }
 
-    /// Removes a request that was decided or has ended.
+    /// Removes a request, because it was decided or has ended.
     pub fn remove(&mut self, request: StreamId) {
         if let Ok(at) = self.place(request) {
             self.0.remove(at);
@@ -32,13 +32,14 @@ impl Waiting {
         self.0.binary_search_by_key(&request, |(known, _)| *known)
     }
 
-    /// Returns `true` if no more requests may wait.
+    /// Returns `true` if the maximum number of requests is waiting, so that no other request may wait.
     pub fn is_full(&self) -> bool {
         self.0.len() >= MAX_WAITING
     }
 
-    /// Takes the requests that timed out or whose awaited result arrived, oldest first and at most [`MAX_WOKEN`]. With `only`, takes
-    /// no other request; the others that are due remain for the next call. Also returns whether more such requests remain.
+    /// Takes up to [`MAX_WOKEN`] requests that are due, oldest first. A request is due if it timed out, or if `come` returns
+    /// `true` for its awaited result. If `only` is set, takes no other request. The second value is `true` if more requests are
+    /// due; the next call can take them.
     pub fn take(
         &mut self,
         now: Duration,
@@ -63,12 +64,12 @@ impl Waiting {
     }
 }
 
-/// The maximum number of requests that wait in one worker at a time.
+/// The maximum number of requests that wait in one worker at the same time.
 const MAX_WAITING: usize = 2_000;
 
-/// The maximum number of requests that are woken at once. Envoy applies the decisions after the callback, and handles each
-/// reply or resumed stream in a call that is nested in the previous one. About a thousand nested calls exhaust the stack, which
-/// stops the worker's module.
+/// The maximum number of requests that one callback of Envoy wakes. Envoy applies their decisions after the callback: it handles
+/// each reply or resumed request in a function call that is nested in the previous one. About a thousand nested calls would
+/// exhaust the stack and stop the wasm module of the worker.
 pub const MAX_WOKEN: usize = 50;
 
 #[cfg(test)]
@@ -78,7 +79,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// Envoy holds the request of a callback forever if another request is refused in that callback.
+    /// If the callback of a request refuses another request, Envoy holds the first request forever.
     #[test]
     fn the_callback_of_a_request_takes_no_other_request() {
         let mut waiting = Waiting::default();

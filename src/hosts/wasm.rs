@@ -1,6 +1,6 @@
-//! The proxy-wasm host: the only module that uses proxy-wasm.
+//! The host for proxy-wasm, the interface between Envoy and wasm modules.
 //!
-//! This module makes no decisions.
+//! No other module uses proxy-wasm, and this module decides nothing about requests.
 
 mod commands;
 mod host;

@@ -1,4 +1,4 @@
-//! The native gateway: it runs the filter's transactions on a simulated host and imitates the responses of the upstream.
+//! Implements the gateway of the native cases: it runs the filter's core on a simulated host and imitates the upstream.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -70,7 +70,7 @@ impl Gateway for CoreGateway {
 
 impl CoreGateway {
     fn outcome(&mut self, arrival: &Arrival<'_>) -> Result<Outcome> {
-        // Moves the time forward for each request, so that the fetch for the previous request has ended.
+        // The time advances for each request, so that the fetch for the previous request has ended.
         self.host.now = Duration::from_secs(u64::try_from(arrival.now)?) + BETWEEN_REQUESTS * self.requests;
         self.requests += 1;
         let headers = shown::headers(arrival.request);
@@ -88,7 +88,7 @@ impl CoreGateway {
         endpoints.fetch_what_is_due(host.now);
         let mut transaction = Transaction::new(StreamId(self.requests.into()));
         let mut sent = host.run(gateway, &mut transaction, &borrowed, None, |host, awaited| {
-            let Awaited::Document(document) = awaited else { bail!("no rate limit service answers the native run") };
+            let Awaited::Document(document) = awaited else { bail!("the native run has no rate limit service") };
             host.now += FETCH_TIME;
             endpoints.fetch(document, host.now);
             anyhow::Ok(())

@@ -93,7 +93,7 @@ async fn echo(upstream: String, received: Received, request: Request) -> io::Res
         tokio::time::sleep(delay).await;
     }
     if spec.reset {
-        return Err(io::Error::other("reset, as asked"));
+        return Err(io::Error::other("the request asked for a connection reset"));
     }
     reply
 }
@@ -122,7 +122,7 @@ pub struct ResponseSpec {
 }
 
 impl ResponseSpec {
-    /// Parses a query.
+    /// Parses the query of a request. Unknown parameters are ignored.
     pub fn read(query: &str) -> Self {
         let mut spec = Self::default();
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
@@ -158,8 +158,8 @@ impl ResponseSpec {
         self.headers.clone()
     }
 
-    /// Returns the response body. It describes the received request, has the size that the query specifies, or is the value of the
-    /// request header [`BODY_HEADER`].
+    /// Returns the response body. It describes the received request, has the size that the query specifies, or is the value of
+    /// the request header [`BODY_HEADER`].
     pub fn body(&self, seen: &Forwarded) -> String {
         let lines: Vec<_> = seen.headers.iter().map(|(name, value)| json!([name, octets::escape(value)])).collect();
         let echo = json!({ "upstream": seen.upstream, "method": seen.method, "path": seen.path, "headers": lines,

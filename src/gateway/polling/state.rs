@@ -1,17 +1,17 @@
-//! The values that workers share about one polled document.
+//! The format of the values in shared data: the state of a polled document, and its text.
 
 use crate::gateway::shared::SharedData;
 
-/// The state that workers share about one document, in milliseconds since the Unix epoch; 0 means never.
+/// The state of one polled document that the workers share. All times are in milliseconds since the Unix epoch; 0 means never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SharedState {
-    /// The start of the last fetch.
+    /// The time when a worker took the lease for the last fetch.
     pub leased_at: u64,
     /// The end of the last fetch, successful or not.
     pub ended_at: u64,
-    /// The last time that the endpoint confirmed the shared text.
+    /// The time when the endpoint last returned or confirmed the shared text.
     pub fetched_at: u64,
-    /// The version of the shared text: the time when it was fetched.
+    /// The version of the shared text: the time when it was fetched, or the last version plus 1 if the clock was set back.
     pub version: u64,
 }
 
@@ -39,7 +39,7 @@ impl SharedState {
     }
 }
 
-/// Encodes a text with its entity tag. The entity tag is the first line.
+/// Encodes the text of a document and its entity tag. The first line is the entity tag, which can be empty.
 pub(super) fn packed(etag: Option<&str>, text: &[u8]) -> Vec<u8> {
     [etag.unwrap_or_default().as_bytes(), b"\n", text].concat()
 }

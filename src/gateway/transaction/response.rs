@@ -1,10 +1,14 @@
 //! The events of the response.
 
+use std::time::Duration;
+
 use super::{Stage, Transaction};
-use crate::gateway::Gateway;
-use crate::gateway::command::{Command, Flow};
+use crate::config::json_api::MAPS_RESPONSES;
+use crate::gateway::command::{Command, Flow, Level};
 use crate::gateway::host::Host;
-use crate::gateway::response_body::{Arrived, ResponseBody};
+use crate::gateway::response_body::{Arrived, ResponseBody, Step};
+use crate::gateway::{Gateway, log};
+use crate::policy::checks::body::Body;
 use crate::policy::respond::response::{Response, ResponseHead};
 
 impl Transaction {
@@ -32,6 +36,7 @@ impl Transaction {
             Response::Pass(edits) => commands.push(Command::EditResponse(edits)),
             Response::Hold(edits, response) => {
                 self.response_body = Some(Box::new(ResponseBody::new(response)));
+                gateway.awaiting_response.borrow_mut().push((self.id, host.now + MAX_SILENCE));
                 commands.push(Command::EditResponse(edits));
             }
             Response::Replace(reply) => {
@@ -61,17 +66,17 @@ impl Transaction {
     ) -> Vec<Command> {
         let mut commands = Vec::new();
         let Some(body) = &mut self.response_body else { return commands };
-        let Some(arrived) = body.arrive(size, ended, &gateway.held) else { return commands };
-        let bytes = if arrived == Arrived::Whole { host.stream.response_body(size) } else { Vec::new() };
-        let whole = arrived.body(&bytes, size);
-        match gateway.policy.map_response(body.response(), whole, &mut self.progress, host.now) {
-            Ok(body) => commands.push(Command::ReplaceResponseBody { held: size, body }),
-            Err(reply) => {
-                self.publish_record(gateway, &mut commands);
-                self.reply(reply, &mut commands);
+        if !body.has_begun() {
+            gateway.awaiting_response.borrow_mut().retain(|(id, _)| *id != self.id);
+        }
+        match body.arrive(size, ended, &gateway.held_responses) {
+            Step::Wait => {}
+            Step::Drop => commands.push(Command::ReplaceResponseBody { held: size, body: Vec::new() }),
+            Step::Finish(arrived) => {
+                let bytes = if arrived == Arrived::Whole { host.stream.response_body(size) } else { Vec::new() };
+                self.finish_response(gateway, arrived.body(&bytes, size), host, &mut commands);
             }
         }
-        self.response_body = None;
         commands
     }
 
@@ -79,5 +84,153 @@ impl Transaction {
     pub fn on_response_trailers(&mut self, gateway: &Gateway, host: &mut Host<'_>) -> Vec<Command> {
         let size = self.response_body.as_ref().map_or(0, |body| body.size());
         self.on_response_body(gateway, size, true, host)
+    }
+
+    /// Ends a held response whose body the proxy does not report. See [`Gateway::silent_responses`].
+    pub fn on_silent_response(&mut self, gateway: &Gateway, host: &mut Host<'_>) -> Vec<Command> {
+        let mut commands = Vec::new();
+        if MAPS_RESPONSES && self.response_body.is_some() {
+            let text = "no part of a response arrived for 30 s: the upstream is slow, or the plugin needs \
+                        `allow_on_headers_stop_iteration: true`";
+            commands.push(log(Level::Error, text.to_string()));
+            self.finish_response(gateway, Body::Withheld, host, &mut commands);
+        }
+        commands
+    }
+
+    fn finish_response(
+        &mut self,
+        gateway: &Gateway,
+        whole: Body<'_>,
+        host: &mut Host<'_>,
+        commands: &mut Vec<Command>,
+    ) {
+        let Some(body) = self.response_body.take() else { return };
+        match gateway.policy.map_response(body.response(), whole, &mut self.progress, host.now) {
+            Ok(new) => commands.push(Command::ReplaceResponseBody { held: body.size(), body: new }),
+            Err(reply) => {
+                self.publish_record(gateway, commands);
+                self.reply(reply, commands);
+            }
+        }
+    }
+}
+
+/// How long the proxy may report no part of the body of a held response. Without `allow_on_headers_stop_iteration`, Envoy holds the
+/// body together with the headers and never reports it.
+const MAX_SILENCE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::node::Node;
+    use crate::gateway::shared::LocalData;
+    use crate::gateway::simulation::SimulatedHost;
+    use crate::gateway::waiting::StreamId;
+    use crate::policy::Policy;
+    use crate::policy::verdict::reply::Reply;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// A gateway that maps responses, its host, and a forwarded request.
+    struct Fixture {
+        gateway: Gateway,
+        host: SimulatedHost<'static>,
+        transaction: Transaction,
+    }
+
+    impl Fixture {
+        fn new(method: &str) -> Fixture {
+            let document = json!({
+                "version": "1.0",
+                "upstreams": { "orders": { "url": "http://127.0.0.1:1" } },
+                "bounds": { "held_response_bytes": 1_000 },
+                "routes": [{ "path": "/a", "auth": "none", "upstream": "orders",
+                    "jsonapi": { "type": "orders", "max_bytes": 1_000 } }],
+            });
+            let policy = Policy::from_node(&Node::from(document), &|_| None).unwrap();
+            let gateway = Gateway::new(Rc::new(policy), &LocalData::default());
+            let mut host = SimulatedHost::new(Duration::from_secs(1_700_000_000));
+            let mut transaction = Transaction::new(StreamId(1));
+            let headers: &[(&[u8], &[u8])] =
+                &[(b":method", method.as_bytes()), (b":authority", b"api.example"), (b":path", b"/a")];
+            host.with(None, |host| transaction.on_request_headers(&gateway, headers, true, host));
+            assert_eq!(transaction.flow(), Flow::Continue);
+            Fixture { gateway, host, transaction }
+        }
+
+        fn headers(&mut self, status: u16) {
+            let header = |name: &str| (name == "content-type").then(|| b"application/json".to_vec());
+            let Fixture { gateway, host, transaction } = self;
+            host.with(None, |host| transaction.on_response_headers(gateway, status, &header, false, host));
+            assert_eq!(transaction.response_flow(), Flow::Pause);
+        }
+
+        fn part(&mut self, size: usize, ended: bool) -> Vec<Command> {
+            let Fixture { gateway, host, transaction } = self;
+            host.with(None, |host| transaction.on_response_body(gateway, size, ended, host))
+        }
+    }
+
+    fn reply(commands: &[Command]) -> Option<&Reply> {
+        commands.iter().find_map(|command| if let Command::Reply(reply) = command { Some(reply) } else { None })
+    }
+
+    #[test]
+    fn a_response_whose_body_is_not_reported_ends_after_a_while() {
+        let mut fixture = Fixture::new("GET");
+        fixture.headers(200);
+        assert!(fixture.gateway.silent_responses(fixture.host.now + MAX_SILENCE / 2).is_empty());
+        assert_eq!(fixture.gateway.silent_responses(fixture.host.now + MAX_SILENCE), [StreamId(1)]);
+        let Fixture { gateway, host, transaction } = &mut fixture;
+        let commands = host.with(None, |host| transaction.on_silent_response(gateway, host));
+        assert!(commands.iter().any(|command| matches!(command, Command::Log(Level::Error, _))));
+        assert_eq!(reply(&commands).map(|reply| reply.status), Some(502));
+    }
+
+    #[test]
+    fn a_slow_response_is_not_silent_once_a_part_has_arrived() {
+        let mut fixture = Fixture::new("GET");
+        fixture.headers(200);
+        assert!(fixture.part(1, false).is_empty());
+        assert!(fixture.gateway.silent_responses(fixture.host.now + 2 * MAX_SILENCE).is_empty());
+    }
+
+    #[test]
+    fn the_parts_of_an_error_are_dropped_as_they_arrive() {
+        let mut fixture = Fixture::new("GET");
+        fixture.headers(500);
+        for size in [900, 5_000] {
+            let commands = fixture.part(size, false);
+            assert!(
+                matches!(&*commands, [Command::ReplaceResponseBody { held, body }] if *held == size && body.is_empty())
+            );
+            assert_eq!(fixture.gateway.held_responses.held(), 0);
+        }
+        let commands = fixture.part(10, true);
+        assert!(
+            matches!(&*commands, [Command::ReplaceResponseBody { held: 10, body }] if body.starts_with(b"{\"jsonapi\""))
+        );
+        assert_eq!(fixture.transaction.response_flow(), Flow::Continue);
+    }
+
+    /// A client that obeys `Retry-After` would repeat the effect of a method that is not safe.
+    #[test]
+    fn a_full_worker_asks_only_for_repetitions_of_safe_methods() {
+        for (method, status) in [("GET", 503), ("POST", 502)] {
+            let mut fixture = Fixture::new(method);
+            let other = fixture.gateway.held_responses.hold(900);
+            fixture.headers(200);
+            let commands = fixture.part(500, false);
+            let reply = reply(&commands).unwrap();
+            let may_retry = reply.headers.iter().any(|(name, _)| &**name == "retry-after");
+            assert_eq!((reply.status, may_retry), (status, status == 503));
+            assert_eq!(fixture.gateway.held_responses.held(), 900, "the bytes of the response are free again");
+            drop(other);
+        }
     }
 }

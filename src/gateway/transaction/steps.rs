@@ -1,4 +1,4 @@
-//! The steps of a transaction: decide the request, inspect its body, apply the decision and enter the next stage.
+//! The steps of a transaction: decide the request, inspect its body, apply the decision, and enter the next stage.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use crate::policy::verdict::reply::Reply;
 use crate::policy::world::World;
 
 impl Transaction {
-    /// Decides the request, and turns the decision into commands.
+    /// Decides the request, and adds the commands that apply the decision.
     pub(super) fn decide(
         &mut self,
         gateway: &Gateway,
@@ -30,7 +30,7 @@ impl Transaction {
     ) {
         let own_target = self.own_target.clone();
         let headers = with_target(headers, own_target.as_deref());
-        // If too many requests wait already, the gateway decides this request as if its wait had timed out.
+        // If too many requests are waiting, this request must not wait. A receive time long ago makes every wait time out.
         let is_full = gateway.waiting.borrow().is_full();
         let received_at = if is_full { Duration::ZERO } else { self.received_at };
         let parts = RequestParts { headers: &headers, received_at, ended: self.body.headers_only };
@@ -56,7 +56,7 @@ impl Transaction {
             Decision::Await(wait) => {
                 self.stage = Stage::Waiting(wait.on);
                 gateway.waiting.borrow_mut().insert(self.id, wait);
-                // If the proxy reports the body early, its bytes are counted as they arrive.
+                // For a route that may hold bodies, the proxy reports the body, and its bytes are counted as they arrive.
                 let is_counted = self.progress.may_hold_body();
                 if !is_counted && !self.body.reserve(&headers, host.stream, gateway.raised_buffer, &gateway.held) {
                     self.refuse_crowded(gateway, host, commands);
@@ -79,7 +79,7 @@ impl Transaction {
         }
     }
 
-    /// Inspects a body that is complete or already too large.
+    /// Runs the stored inspection if the body is complete or already too large.
     pub(super) fn inspect(&mut self, gateway: &Gateway, host: &mut Host<'_>, commands: &mut Vec<Command>) {
         let Some(inspection) = self.body.take_ready() else { return };
         let size = self.body.size();
@@ -110,7 +110,7 @@ impl Transaction {
         }
     }
 
-    /// Refuses a request whose body exceeds the worker's bound.
+    /// Refuses a request whose body exceeds the bound on held bodies.
     pub(super) fn refuse_crowded(&mut self, gateway: &Gateway, host: &mut Host<'_>, commands: &mut Vec<Command>) {
         match self.body.take_inspection() {
             Some(inspection) => self.judge(gateway, *inspection, Body::Crowded, host, commands),
@@ -134,7 +134,8 @@ impl Transaction {
         }
         let mut edits = Vec::new();
         if let Some(target) = self.own_target.take() {
-            // Routes with `forward_token` need the original target; later edits may set another target.
+            // Restores the original target for routes with `forward_token`. For other routes, a later edit removes the
+            // credential.
             edits.push(HeaderEdit::Set(PATH.into(), target));
         }
         edits.extend(forward.into_edits());
@@ -148,9 +149,8 @@ impl Transaction {
         host: &mut Host<'_>,
         commands: &mut Vec<Command>,
     ) {
-        // Envoy adds a new part to the held part before it reports the part, and replies with 413 itself if the sum is too
-        // large (envoy-facts §2.7). In that case a reply of the gateway would come too late: the client would receive Envoy's
-        // reply, without the gateway's headers.
+        // If a body exceeds Envoy's buffer, Envoy replies with 413 before it reports the last part (envoy-facts §2.7). A second
+        // reply would then have no effect. So the gateway stores its reply, and replaces Envoy's reply with it later.
         let is_late = self.body.has_begun() && !host.stream.response_details().is_empty();
         self.end(gateway);
         self.publish_record(gateway, commands);
@@ -161,7 +161,8 @@ impl Transaction {
         }
     }
 
-    /// Sends a reply. A reply with an error status also marks the request with a header.
+    /// Sends a reply. If its status is an error, also sets [`REPLIED_HEADER`] on the request, which shows later that the gateway
+    /// sent the reply.
     pub(super) fn reply(&mut self, reply: Reply, commands: &mut Vec<Command>) {
         if reply.status >= 400 {
             commands.push(Command::EditRequest(vec![HeaderEdit::set(REPLIED_HEADER, "1")]));
@@ -169,7 +170,8 @@ impl Transaction {
         commands.push(Command::Reply(reply));
     }
 
-    /// Resumes a request that waited while its body arrived. Envoy does not report the arrived part a second time.
+    /// Resumes a request that waited while its body arrived. Counts the part of the body that has arrived, because Envoy does not
+    /// report it again.
     pub(super) fn release(
         &mut self,
         gateway: &Gateway,
@@ -177,9 +179,8 @@ impl Transaction {
         host: &mut Host<'_>,
         commands: &mut Vec<Command>,
     ) {
-        // With a `content-length`, another part is certain to arrive, and that part releases the held part. If the request
-        // resumed now and the route has retries or mirroring, Envoy would send the held part twice, because it appends the next
-        // part to its buffer and sends both.
+        // With a `content-length`, another part will arrive and release the held part. If the request resumed now, a route with
+        // retries or mirroring would send the held part twice, because Envoy appends the next part to its buffer and sends both.
         let is_announced = headers.iter().any(|(name, _)| *name == b"content-length");
         if self.body.has_begun() && !self.body.has_ended() && is_announced {
             return;
@@ -193,7 +194,7 @@ impl Transaction {
         }
     }
 
-    /// Counts a part of a forwarded body. Refuses the request if the meter of the body rejects the part.
+    /// Applies the checks of a forwarded body to a part of the body. Refuses the request if a check fails.
     pub(super) fn count(
         &mut self,
         gateway: &Gateway,
@@ -221,15 +222,16 @@ impl Transaction {
         }
     }
 
-    /// Publishes the audit record in the filter state, if Envoy's access log writes the record.
+    /// Writes the audit record to the filter state if `audit` is `access_log`, so that Envoy's access log can print it.
     pub(super) fn publish_record(&self, gateway: &Gateway, commands: &mut Vec<Command>) {
         if gateway.policy.audit() == Audit::AccessLog {
             commands.push(Command::SetFilterState("portcullis", self.progress.audit.to_json().into_bytes()));
         }
     }
 
-    /// Removes tokens and keys from `:path` unless the request is forwarded now. Access logs and traces read `:path` at the end
-    /// of the request. Envoy may end a held request without an event, after a timeout or when the client disconnects.
+    /// Removes tokens and API keys from `:path` of a request that is not forwarded now, because access logs and traces read
+    /// `:path` at the end of the request. The removal cannot wait: after a timeout or a disconnect, Envoy ends a held request
+    /// without another event that could change `:path`.
     pub(super) fn hide_query_secrets(&mut self, gateway: &Gateway, headers: Headers<'_>, commands: &mut Vec<Command>) {
         if self.own_target.is_some() {
             return;
@@ -245,7 +247,7 @@ impl Transaction {
         gateway.awaiting_body.borrow_mut().retain(|id| *id != self.id);
     }
 
-    /// Ends the wait and enters the next stage.
+    /// Removes the request from the lists of waiting requests, and enters the next stage.
     pub(super) fn end_waiting(&mut self, gateway: &Gateway, next: Stage) {
         match self.stage {
             Stage::Waiting(_) => gateway.waiting.borrow_mut().remove(self.id),
@@ -255,14 +257,17 @@ impl Transaction {
         self.stage = next;
     }
 
-    /// Ends the wait after a reply or at the end of the request, and releases the held body.
+    /// Handles a reply or the end of the request: ends the wait, and releases the memory that is counted for the body.
     pub(super) fn end(&mut self, gateway: &Gateway) {
         self.end_waiting(gateway, Stage::Replied);
         self.body.end_hold();
+        if self.response_body.take().is_some_and(|body| !body.has_begun()) {
+            gateway.awaiting_response.borrow_mut().retain(|(id, _)| *id != self.id);
+        }
     }
 }
 
-/// Replaces `:path` with the client's original target.
+/// Returns the headers with `own`, the target that the client sent, as `:path`.
 fn with_target<'h>(headers: Headers<'h>, own: Option<&'h [u8]>) -> Cow<'h, [(&'h [u8], &'h [u8])]> {
     let Some(own) = own else { return Cow::Borrowed(headers) };
     let with = |(name, value): &(&'h [u8], &'h [u8])| (*name, if *name == PATH.as_bytes() { own } else { *value });

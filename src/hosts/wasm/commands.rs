@@ -1,4 +1,4 @@
-//! Performs the commands of the gateway with Envoy's host calls.
+//! Performs the commands of the gateway by calling functions of Envoy.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,11 +12,11 @@ use crate::policy::verdict::edit::HeaderEdit;
 use crate::policy::verdict::reply::Reply;
 
 thread_local! {
-    /// The number with which Envoy identifies each counter; `None` for a counter that Envoy refused.
+    /// The id that Envoy assigned to each counter; `None` for a counter that Envoy did not create.
     static COUNTERS: RefCell<HashMap<Count, Option<u32>>> = RefCell::default();
 }
 
-/// Performs commands for the request of the current callback, or for the request selected by [`host::act_for`].
+/// Performs commands for the request of the current callback, or for the request that [`host::act_for`] selected.
 pub fn perform(commands: Vec<Command>) {
     for command in commands {
         match command {
@@ -43,7 +43,7 @@ fn edit(map: Map, edits: &[HeaderEdit]) {
     }
 }
 
-/// Sends a reply. A gRPC client gets a gRPC status and a short message instead of the body (envoy-facts §2.5).
+/// Sends a reply. A gRPC client receives a gRPC status and a short message instead of the body (envoy-facts §2.5).
 fn send(reply: &Reply) {
     let headers = host::serialize(reply.headers.iter().map(|(name, value)| (name.as_ref(), value.as_ref())));
     let (grpc_status, body) = match &reply.grpc {
@@ -53,8 +53,7 @@ fn send(reply: &Reply) {
     host::reply(&LocalReply { status: reply.status, details: reply.details, headers: &headers, body, grpc_status });
 }
 
-/// Increases a counter. Envoy keeps a counter until it exits, but the number that identifies the counter is valid only in this
-/// VM.
+/// Increases a counter by one. The id of a counter is valid only in this VM, so each VM asks Envoy for the id at the first use.
 fn increment(count: Count) {
     COUNTERS.with_borrow_mut(|counters| {
         let id = match counters.get(&count) {

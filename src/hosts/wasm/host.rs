@@ -1,10 +1,10 @@
-//! Safe wrappers for Envoy's host calls: the only file that names `proxy_wasm` functions, and the only one with `unsafe`.
+//! Safe wrappers for the functions of Envoy. Only this file and the files in `host` may contain `unsafe` code.
 //!
-//! Frequent calls do not use the wrappers of the `proxy_wasm` crate. Those wrappers allocate more memory. They also panic on an
-//! unexpected status or byte, which would stop the worker's VM (envoy-facts §0.7, §0.8). The wrappers in this file return a
-//! fallback value instead.
+//! For frequent calls, this file replaces the wrappers of the `proxy_wasm` crate. Those wrappers allocate more memory. They also
+//! panic on an unexpected status or byte, which would stop the VM of the worker (envoy-facts §0.7, §0.8). The wrappers in this
+//! file return a fallback value instead.
 
-#![expect(unsafe_code, reason = "the host hands over raw pointers; every block says why it is sound")]
+#![expect(unsafe_code, reason = "Envoy uses raw pointers; each block explains why it is sound")]
 
 mod abi;
 mod ffi;
@@ -22,7 +22,7 @@ use crate::printable;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, Status};
 
-/// The header map of a call (proxy-wasm ABI, `proxy_map_type_t`).
+/// A map of headers or trailers (proxy-wasm ABI, `proxy_map_type_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Map {
@@ -32,26 +32,26 @@ pub enum Map {
     RequestTrailers = 1,
     /// Response headers.
     Response = 2,
-    /// Response headers of an HTTP call, available only in the callback of the call.
+    /// Response headers of an outgoing HTTP call. They are available only in the callback for the response to the call.
     CallResponse = 6,
 }
 
-/// The arguments of a local reply. The fields are borrowed, because the host copies them.
+/// The arguments of a local reply. The fields are borrowed, because Envoy copies them.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalReply<'a> {
     /// HTTP status.
     pub status: u16,
-    /// Response code details, without spaces.
+    /// Envoy's response code details, which must not contain spaces.
     pub details: &'a str,
-    /// Header pairs, already serialised by [`serialize`].
+    /// The headers, in the format of [`serialize`].
     pub headers: &'a [u8],
     /// The body, or the message for a gRPC client.
     pub body: &'a [u8],
-    /// gRPC status, or -1 for none.
+    /// The gRPC status; -1 for a client that does not use gRPC.
     pub grpc_status: i32,
 }
 
-/// Enables logging through the crate's logger.
+/// Sets the log level of the `proxy_wasm` crate, which logs panics.
 pub fn start() {
     proxy_wasm::set_log_level(LogLevel::Info);
 }
@@ -59,14 +59,14 @@ pub fn start() {
 /// Returns the time since the Unix epoch.
 pub fn now() -> Duration {
     let mut nanos = 0_u64;
-    // SAFETY: the host writes eight bytes to the pointer, which points to a live u64.
+    // SAFETY: Envoy writes eight bytes to the pointer, which points to a live u64.
     unsafe { ffi::proxy_get_current_time_nanoseconds(&raw mut nanos) };
     Duration::from_nanos(nanos)
 }
 
-/// Returns all pairs of a map as one serialized block for [`pairs`]; empty if the map no longer exists.
+/// Returns all headers of a map as one serialized block, which [`pairs`] parses. The block is empty if the map no longer exists.
 pub fn map(map: Map) -> Vec<u8> {
-    // SAFETY: `take` explains what the host does with the two pointers.
+    // SAFETY: `take` explains what Envoy does with the two pointers.
     take(|data, size| unsafe { ffi::proxy_get_header_map_pairs(map as u32, data, size) }).unwrap_or_default()
 }
 
@@ -76,63 +76,63 @@ pub fn header(map: Map, name: &str) -> Option<Vec<u8>> {
     take(|data, size| unsafe { ffi::proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size) })
 }
 
-/// Replaces all headers of this name with one header. Returns `false` if the map no longer exists.
+/// Replaces all headers with this name by one header. Returns `false` if the map no longer exists.
 pub fn set_header(map: Map, name: &str, value: &[u8]) -> bool {
-    // SAFETY: both pointers and lengths belong to live slices; the host copies the bytes.
+    // SAFETY: both pointers and lengths belong to live slices; Envoy copies the bytes.
     unsafe {
         ffi::proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) == OK
     }
 }
 
-/// Adds a header and keeps existing headers of the same name.
+/// Adds a header and keeps existing headers with the same name. Returns `false` if the map no longer exists.
 pub fn add_header(map: Map, name: &str, value: &[u8]) -> bool {
-    // SAFETY: both pointers and lengths belong to live slices; the host copies the bytes.
+    // SAFETY: both pointers and lengths belong to live slices; Envoy copies the bytes.
     unsafe { ffi::proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) == OK }
 }
 
-/// Removes all headers of this name.
+/// Removes all headers with this name. Returns `false` if the map no longer exists.
 pub fn remove_header(map: Map, name: &str) -> bool {
     // SAFETY: the pointer and the length belong to a live slice.
     unsafe { ffi::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) == OK }
 }
 
-/// Returns a property. NUL separates the parts of the path. Envoy does not distinguish empty from absent values (envoy-facts
-/// §2.8).
+/// Returns a property of the current request or connection. A NUL character separates the parts of the path. An empty value is
+/// the same as an absent value, because Envoy does not distinguish them (envoy-facts §2.8).
 pub fn property(path: &str) -> Option<Vec<u8>> {
     // SAFETY: the path is a live slice; `take` explains the rest.
     take(|data, size| unsafe { ffi::proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }
 
-/// Returns a property that is an unsigned integer. The host writes eight bytes, least significant first (envoy-facts §3.1).
+/// Returns a property that is an unsigned integer. Envoy returns eight bytes in little-endian order (envoy-facts §3.1).
 pub fn number(path: &str) -> Option<u64> {
     property(path)?.as_slice().try_into().ok().map(u64::from_le_bytes)
 }
 
-/// Sets a value in the request's filter state, under the key `wasm.` plus this name.
+/// Sets a value in the filter state of the request, under the key `wasm.` followed by `name`.
 pub fn set_filter_state(name: &str, value: &[u8]) {
-    // SAFETY: both pointers and lengths belong to live slices; the host copies the bytes.
+    // SAFETY: both pointers and lengths belong to live slices; Envoy copies the bytes.
     unsafe { ffi::proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
 }
 
-/// Returns the number of the counter with this name. Envoy creates the counter at its first use.
+/// Returns the id of the counter with this name, which Envoy creates if it does not exist. Returns `None` if Envoy refuses it.
 pub fn define_counter(name: &str) -> Option<u32> {
     const COUNTER: u32 = 0;
     let mut id = 0_u32;
-    // SAFETY: the name is a live slice, and the host writes four bytes to the pointer, which points to a live u32.
+    // SAFETY: the name is a live slice, and Envoy writes four bytes to the pointer, which points to a live u32.
     let status = unsafe { ffi::proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) };
     (status == OK).then_some(id)
 }
 
-/// Increases a counter by one.
+/// Increases the counter with this id by one.
 pub fn increment_counter(id: u32) {
-    // SAFETY: the arguments are plain numbers, and the host writes nothing.
+    // SAFETY: the arguments are plain numbers, and Envoy writes nothing.
     unsafe { ffi::proxy_increment_metric(id, 1) };
 }
 
-/// Sends a local reply to the request. Returns `false` if the host refuses it.
+/// Sends a local reply to the current request. Returns `false` if Envoy refuses the reply.
 pub fn reply(reply: &LocalReply<'_>) -> bool {
     let (details, headers, body) = (reply.details, reply.headers, reply.body);
-    // SAFETY: every pointer and its length belong to a live slice; the host copies the bytes.
+    // SAFETY: every pointer and its length belong to a live slice; Envoy copies the bytes.
     let status = unsafe {
         ffi::proxy_send_local_response(
             u32::from(reply.status),
@@ -148,41 +148,43 @@ pub fn reply(reply: &LocalReply<'_>) -> bool {
     status == OK
 }
 
-/// Resumes a paused request.
+/// Resumes the current request, which a callback paused.
 pub fn resume_request() {
     const REQUEST: u32 = 0;
-    // SAFETY: the argument is a plain number, and the host writes nothing.
+    // SAFETY: the argument is a plain number, and Envoy writes nothing.
     unsafe { ffi::proxy_continue_stream(REQUEST) };
 }
 
-/// Selects the stream or root that the following calls apply to. Returns `false` if that stream or root no longer exists.
+/// Selects the request or the root to which the following calls of this file apply. Returns `false` if it no longer exists.
 pub fn act_for(context_id: u32) -> bool {
-    // SAFETY: the argument is a plain number, and the host writes nothing.
+    // SAFETY: the argument is a plain number, and Envoy writes nothing.
     unsafe { ffi::proxy_set_effective_context(context_id) == OK }
 }
 
-/// Writes one line to Envoy's log. Envoy escapes nothing (envoy-facts §3.4), so this function escapes line breaks and other
-/// control characters.
+/// Writes one line to Envoy's application log. Escapes line breaks and other control characters, because Envoy does not
+/// (envoy-facts §3.4).
 pub fn log(level: LogLevel, text: &str) {
     let _ = hostcalls::log(level, &printable::one_line(text));
 }
 
-/// Calls a foreign function of Envoy. Returns the status as `Err` if the function does not exist or fails.
+/// Calls a foreign function of Envoy, such as `verify_signature`. Returns the status of Envoy as `Err` if the function does not
+/// exist or fails.
 pub fn foreign(name: &str, argument: &[u8]) -> Result<Vec<u8>, Status> {
     hostcalls::call_foreign_function(name, Some(argument)).map(Option::unwrap_or_default)
 }
 
-/// Sets the period with which the host calls the root's `on_tick`.
+/// Sets the period with which Envoy calls `proxy_on_tick` for the current root.
 pub fn tick_every(period: Duration) {
     let _ = hostcalls::set_tick_period(period);
 }
 
-/// Returns the bytes of the plugin's `configuration:`.
+/// Returns the bytes of the key `configuration` of the plugin.
 pub fn plugin_configuration() -> Vec<u8> {
     hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX >> 1).ok().flatten().unwrap_or_default()
 }
 
-/// Returns at most `most` bytes from the start of the request's body: of the held body, or of the part that is forwarded.
+/// Returns at most `most` bytes of the request's body. If Envoy holds the body, they are from the start of the held body.
+/// Otherwise they are from the start of the part that the current callback reports.
 pub fn request_body(most: usize) -> Vec<u8> {
     const REQUEST_BODY: u32 = 0;
     // SAFETY: the other arguments are plain numbers; `take` explains the rest.
@@ -195,26 +197,27 @@ pub fn response_body(most: usize) -> Vec<u8> {
     take(|data, size| unsafe { ffi::proxy_get_buffer_bytes(RESPONSE_BODY, 0, most, data, size) }).unwrap_or_default()
 }
 
-/// Replaces the held body of the response, which has `held` bytes.
+/// Replaces the held body of the response. `held` is the size of the held body in bytes.
 pub fn replace_response_body(held: usize, body: &[u8]) {
-    // SAFETY: the pointer and the length belong to a live slice; the host copies the bytes.
+    // SAFETY: the pointer and the length belong to a live slice; Envoy copies the bytes.
     unsafe { ffi::proxy_set_buffer_bytes(RESPONSE_BODY, 0, held, body.as_ptr(), body.len()) };
 }
 
-/// Returns at most `most` bytes of the response body of an HTTP call. The body is available only in the callback of the call.
+/// Returns at most `most` bytes of the response to an outgoing HTTP call. They are available only in the callback for this
+/// response.
 pub fn call_body(most: usize) -> Vec<u8> {
     hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, most).ok().flatten().unwrap_or_default()
 }
 
-/// Starts an HTTP call through a cluster. Returns `None` if the cluster does not exist. For a cluster without healthy
-/// endpoints, the call starts and then fails in the callback.
+/// Starts an HTTP call through a cluster and returns its id. Returns `None` if the cluster does not exist. For a cluster without
+/// healthy endpoints, the call starts, and its callback reports a failure.
 pub fn call(cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<u32> {
     let headers = serialize(headers.iter().copied());
     let trailers = serialize([].into_iter());
     let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     let mut token = 0_u32;
-    // SAFETY: every pointer and its length belong to a live slice, and the body is empty; the host writes four bytes to the
-    // token's pointer.
+    // SAFETY: every pointer and its length belong to a live slice, and the body is empty; Envoy writes four bytes to the
+    // last pointer, which points to a live u32.
     let status = unsafe {
         ffi::proxy_http_call(
             cluster.as_ptr(),
@@ -232,7 +235,8 @@ pub fn call(cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Optio
     (status == OK).then_some(token)
 }
 
-/// Parses a serialized map: the count, the two lengths of each pair, then each name and value followed by NUL.
+/// Parses a serialized map. It contains the number of pairs, the two lengths of each pair, and then each name and value, followed
+/// by NUL.
 pub fn pairs(block: &[u8]) -> Vec<(&[u8], &[u8])> {
     let word = |at: usize| {
         let bytes = block.get(at..at + 4)?;
@@ -272,8 +276,8 @@ pub fn serialize<'h>(headers: impl ExactSizeIterator<Item = (&'h str, &'h str)> 
     block
 }
 
-/// Runs a call that returns a buffer. The host allocates the buffer with this module's allocator, so this function owns the
-/// buffer.
+/// Runs a call of Envoy that returns a buffer. Envoy allocates the buffer with the allocator of this module, so this function
+/// owns the buffer and later frees it.
 fn take(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
     let mut data: *mut u8 = null_mut();
     let mut size = 0_usize;
@@ -284,11 +288,11 @@ fn take(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
     if data.is_null() {
         return Some(Vec::new());
     }
-    // SAFETY: the host allocated `size` bytes through the exported allocator, which is `Vec::with_capacity(size)`, wrote all of
-    // them, and passed ownership with this call.
+    // SAFETY: Envoy allocated `size` bytes through the exported allocator, which is `Vec::with_capacity(size)`. It wrote all
+    // bytes and passed the ownership with this call.
     Some(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
 const OK: u32 = 0;
-/// The number of the response body (proxy-wasm ABI, `proxy_buffer_type_t`).
+/// The number that means the body of the response (proxy-wasm ABI, `proxy_buffer_type_t`).
 const RESPONSE_BODY: u32 = 1;

@@ -1,17 +1,17 @@
-//! Stores rate limit buckets in Envoy's shared data: one set of cells for all workers of a proxy.
+//! Stores the buckets of local limits in Envoy's shared data, so that all workers of a proxy count together.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use super::host;
 use crate::policy::limits::rate_limit::store::{BucketStore, Cell, CellId};
 
-/// The cells that all workers share.
+/// The cells of buckets in Envoy's shared data, and the key with which all workers hash bucket keys.
 pub struct SharedCells {
     hash_key: [u8; 16],
 }
 
 impl SharedCells {
-    /// Reads the shared hash key, or creates it if this worker is the first.
+    /// Reads the shared hash key. The first worker creates it.
     pub fn open() -> SharedCells {
         let word = || RandomState::new().build_hasher().finish().to_le_bytes();
         let mut hash_key = [0; 16];
@@ -40,8 +40,7 @@ impl BucketStore for SharedCells {
     }
 }
 
-/// Returns the name of a cell in the shared data. The host stores and looks up a name of this length without a separate
-/// allocation.
+/// Returns the key of a cell in the shared data. The key is short enough that Envoy needs no separate allocation for it.
 fn name(id: CellId) -> [u8; 21] {
     let mut name = *b"portcullis/l/--------";
     let number = id.table.to_be_bytes().into_iter().chain(id.cell.to_be_bytes());

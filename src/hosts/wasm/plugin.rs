@@ -17,29 +17,29 @@ use crate::gateway::{Gateway, GatewayEffects};
 use crate::policy::Policy;
 use crate::policy::limits::rate_limit_client::wire;
 
-/// One plugin with one configuration, shared by all its requests.
+/// A plugin with its configuration. All requests that started with this configuration share it.
 pub struct Plugin {
-    /// The running policy.
+    /// The gateway that runs the policy of this configuration.
     pub gateway: Gateway,
-    /// The buckets of local limits, shared by all workers.
+    /// The buckets of local limits, which all workers share.
     pub limits: RefCell<SharedCells>,
-    /// The running calls, by the number that Envoy assigned.
+    /// The running calls, by the id that Envoy assigned to each call.
     calls: RefCell<HashMap<u32, CallId>>,
 }
 
-/// Access to the values that all workers share.
+/// Access to Envoy's shared data, which all workers share.
 struct SharedMap;
 
-/// The response of the HTTP call in the current callback.
+/// The response to an outgoing HTTP call, which is available in the current callback.
 struct CallResponse;
 
-/// The gRPC message of the current callback, with this size in bytes.
+/// The gRPC message of the current callback. The field is its size in bytes.
 struct MessageBuffer(usize);
 
 impl Plugin {
-    /// Loads the configuration of the current root. The result must depend only on the configuration and the VM's variables. If
-    /// loading failed in only one worker, that worker would run without the filter (envoy-facts §0.1). Returns `None` for a
-    /// configuration with any problem; Envoy then keeps the previous configuration.
+    /// Loads the configuration of the current root. Returns `None` if the configuration has a problem; Envoy then does not start,
+    /// or rejects the update. The result depends only on the configuration and on environment variables, so it is the same in
+    /// every worker. A worker in which only this function failed would run without the filter (envoy-facts §0.1).
     pub fn configure() -> Option<Rc<Plugin>> {
         let bytes = host::plugin_configuration();
         match load(&bytes) {
@@ -64,17 +64,17 @@ impl Plugin {
         }
     }
 
-    /// Handles a tick. `wake` decides a request again.
+    /// Handles a tick. `wake` decides a waiting request again.
     pub fn tick(&self, wake: &dyn Fn(StreamId)) {
         self.handle(self.gateway.on_tick(host::now(), &SharedMap), wake);
     }
 
-    /// Handles the end of an HTTP call.
+    /// Handles the response to the HTTP call with this id, or its failure. `wake` decides a waiting request again.
     pub fn handle_response(&self, call: u32, wake: &dyn Fn(StreamId)) {
         self.handle_answer(call, Answer::Http(&CallResponse), wake);
     }
 
-    /// Handles the end of a gRPC call: with a message of this size, or with a status.
+    /// Handles the end of a gRPC call. `answer` is the size of the response message in bytes, or the gRPC status as `Err`.
     pub fn handle_message(&self, call: u32, answer: Result<usize, u32>, wake: &dyn Fn(StreamId)) {
         match answer {
             Ok(size) => self.handle_answer(call, Answer::Message(&MessageBuffer(size)), wake),
@@ -82,9 +82,9 @@ impl Plugin {
         }
     }
 
-    /// Starts the calls that are due in the callback of a request. If Envoy cannot start a call, this request is decided
-    /// immediately. Other requests that wait for the call are decided at the next tick. If another request were refused in this
-    /// callback, Envoy would hold this request forever, because it stores for the whole VM that a reply was sent.
+    /// Starts the calls that are due, in the callback of `request`. If Envoy cannot start a call, only `request` is decided now.
+    /// The other requests that wait for the call are decided at the next tick. If this callback refused another request, Envoy
+    /// would hold `request` forever, because Envoy stores one flag for the whole VM that a reply was sent.
     pub fn start_calls_of(&self, request: StreamId, wake: &dyn Fn(StreamId)) {
         self.start_calls(0, Some(request), wake);
     }
@@ -129,7 +129,8 @@ fn decide_due(outcome: GatewayEffects, wake: &dyn Fn(StreamId)) {
     outcome.due.into_iter().for_each(wake);
 }
 
-/// Starts a call. Returns `None` if Envoy cannot start it: unknown cluster, no healthy endpoint, or too many calls.
+/// Starts a call and returns its id. Returns `None` if Envoy cannot start the call: the cluster is unknown, has no healthy
+/// endpoint, or has too many calls.
 fn start(call: &Call) -> Option<u32> {
     match &call.request {
         CallRequest::Http(headers) => {
@@ -177,14 +178,15 @@ impl GrpcMessage for MessageBuffer {
     }
 }
 
-/// Parses and compiles a configuration. Secrets come from the VM's variables, which Envoy sets from `host_env_keys`.
+/// Parses and compiles a configuration. Environment variables are those of the VM, which Envoy sets from `host_env_keys`.
 fn load(bytes: &[u8]) -> Result<Policy, Vec<String>> {
     let node = source::read(bytes).map_err(|fault| vec![fault])?;
     let environment = |name: &str| std::env::var(name).ok();
     Policy::from_node(&node, &environment).map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
-/// Computes an FNV-1a fingerprint that distinguishes configurations in a log. The fingerprint is not a security measure.
+/// Computes an FNV-1a hash of the configuration, which shows in the log whether two workers have the same configuration. It
+/// offers no security.
 fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

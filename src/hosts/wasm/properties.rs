@@ -9,7 +9,7 @@ use crate::gateway::host::RequestFacts;
 use crate::policy::request::peer::{Certificate, Peer};
 use crate::policy::verdict::audit::RequestEnd;
 
-/// The request of the current callback, described by Envoy's properties (envoy-facts §3.1).
+/// The request of the current callback, as Envoy's properties describe it (envoy-facts §3.1).
 #[derive(Default)]
 pub struct StreamProperties {
     address: OnceCell<Option<IpAddr>>,
@@ -42,7 +42,8 @@ impl RequestFacts for StreamProperties {
 }
 
 impl Peer for StreamProperties {
-    /// Returns the client's address. Envoy appends the port, as in `192.0.2.1:4711` and `[2001:db8::1]:4711`.
+    /// Returns the IP address of the client. Envoy's property also contains the port, as in `192.0.2.1:4711` or
+    /// `[2001:db8::1]:4711`.
     fn address(&self) -> Option<IpAddr> {
         *self.address.get_or_init(|| {
             let text = text("source\0address")?;
@@ -61,8 +62,9 @@ impl Peer for StreamProperties {
     }
 }
 
-/// Returns `true` if Envoy verified the certificate. `connection.mtls` is not enough, because a listener may have no CA or may
-/// accept certificates from an unknown CA. Before Envoy 1.39, a separate RBAC rule must check the certificate.
+/// Returns `true` if Envoy verified the client certificate. The property `connection.mtls` does not show this: it is also `true`
+/// if the listener has no CA, or accepts certificates of an unknown CA. Envoy before 1.39 does not report the result, so the
+/// generated configuration contains an RBAC rule that does.
 fn is_verified() -> bool {
     match host::property("connection\0peer_certificate_valid") {
         Some(valid) => valid == [1],
@@ -74,7 +76,7 @@ fn text(path: &str) -> Option<String> {
     host::property(path).and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| !text.is_empty())
 }
 
-/// Returns the facts that are known only when the request has ended.
+/// Returns the facts that Envoy knows only at the end of the request, for the audit record.
 pub fn end() -> RequestEnd {
     RequestEnd {
         status: host::number("response\0code").and_then(|code| code.try_into().ok()),
@@ -83,8 +85,8 @@ pub fn end() -> RequestEnd {
     }
 }
 
-/// The result of a shadow rule of Envoy's RBAC filter. Clients cannot set this property.
+/// The property with the result of a shadow rule of Envoy's RBAC filter. Clients cannot set this property.
 const VERIFIED_BY_RULE: &str = "metadata\0filter_metadata\0envoy.filters.http.rbac\0portcullis_shadow_engine_result";
 
-/// Envoy's reason for the response.
+/// The property with Envoy's response code details.
 const DETAILS: &str = "response\0code_details";

@@ -1,10 +1,10 @@
-//! Creates ids for requests without an id: a random id, or for a request that Envoy could not parse, the id in Envoy's log.
+//! Creates request ids: random ids for new requests, and ids that also appear in Envoy's log for requests without a decision.
 
 use super::host;
 use crate::policy::request::well_formed_id;
 
-/// Returns the id of a request that was never decided. If Envoy could not parse the request, the generated configuration puts the
-/// same id in the reply.
+/// Returns the id of a request that was never decided. If Envoy could not parse the request, the id consists of the connection
+/// and the time. The generated configuration makes Envoy's reply contain the same id.
 pub fn known_id() -> String {
     let id = host::property("request\0id").unwrap_or_default();
     if let Some(id) = well_formed_id(&id) {
@@ -18,7 +18,7 @@ pub fn known_id() -> String {
 /// Returns a random version 4 UUID (RFC 9562 §5.4) for a request without a usable id.
 pub fn fresh_id() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
-    // Two hashers with random keys from the host are unpredictable enough, because the id is not a credential.
+    // Two hashers with random keys are unpredictable enough, because the id is not a credential.
     let word = || RandomState::new().build_hasher().finish();
     let (high, low) = (word(), word());
     let high = high & 0xffff_ffff_ffff_0fff | 0x4000;

@@ -1,4 +1,4 @@
-//! One request: passes Envoy's callbacks to its transaction as events, and performs the returned commands.
+//! One request in Envoy: passes its callbacks to a [`Transaction`] as events, and performs the returned commands.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use crate::gateway::host::Host;
 use crate::gateway::transaction::Transaction;
 use crate::gateway::waiting::StreamId;
 
-/// One request, as seen by Envoy's callbacks.
+/// One request, with the plugin and the transaction that handle its callbacks.
 pub struct Stream {
     context: u32,
     plugin: Option<Rc<Plugin>>,
@@ -22,17 +22,17 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Creates a request of a plugin. Without a plugin, the request is refused.
+    /// Creates a request that `plugin` handles. If `plugin` is `None`, the request will be refused with 500.
     pub fn new(context: u32, plugin: Option<Rc<Plugin>>) -> Stream {
         Stream { context, plugin, transaction: RefCell::new(Transaction::new(StreamId(context.into()))) }
     }
 
-    /// Returns the plugin of the request.
+    /// Returns the plugin that handles the request; `None` if the root has no configuration.
     pub fn plugin(&self) -> Option<&Plugin> {
         self.plugin.as_deref()
     }
 
-    /// Returns `true` if the request waits for an external result.
+    /// Returns `true` if the request waits for a polled document or for a rate limit service.
     pub fn is_waiting(&self) -> bool {
         self.transaction.borrow().awaited().is_some()
     }
@@ -89,7 +89,7 @@ impl Stream {
         self.response_action()
     }
 
-    /// Decides the request again, after its awaited result arrived or timed out.
+    /// Decides the request again after the result that it waited for arrived, or after the wait timed out.
     pub fn wake(&self) {
         if host::act_for(self.context) {
             let block = host::map(Map::Request);
@@ -97,10 +97,17 @@ impl Stream {
         }
     }
 
-    /// Checks whether Envoy holds the body of a held request without reporting it.
+    /// Refuses the request if Envoy holds its body without reporting it to the filter.
     pub fn look_for_body(&self) {
         if host::act_for(self.context) {
             self.handle(|transaction, plugin, host| transaction.on_awaited_body(&plugin.gateway, host));
+        }
+    }
+
+    /// Ends a held response whose body Envoy does not report.
+    pub fn end_silent_response(&self) {
+        if host::act_for(self.context) {
+            self.handle(|transaction, plugin, host| transaction.on_silent_response(&plugin.gateway, host));
         }
     }
 
@@ -129,7 +136,8 @@ impl Stream {
         perform(commands);
     }
 
-    /// Returns the result of a callback about the request's body or trailers, for which the numbers have other meanings.
+    /// Returns the result of a callback about the body or the trailers of the request. In these callbacks, Envoy does not accept
+    /// [`CallbackResult::PauseWhole`].
     fn later_action(&self) -> CallbackResult {
         match self.action() {
             CallbackResult::PauseWhole => CallbackResult::Pause,
@@ -137,7 +145,7 @@ impl Stream {
         }
     }
 
-    /// Returns the result of a callback about the response.
+    /// Returns the result of a callback about the response: `Pause` while its body is held.
     fn response_action(&self) -> CallbackResult {
         match self.transaction.borrow().response_flow() {
             Flow::Continue => CallbackResult::Continue,
@@ -145,7 +153,7 @@ impl Stream {
         }
     }
 
-    /// Returns the result of a callback about the request's headers.
+    /// Returns the result of a callback about the headers of the request.
     pub fn action(&self) -> CallbackResult {
         if self.plugin.is_none() {
             return CallbackResult::Pause;
@@ -158,14 +166,15 @@ impl Stream {
     }
 }
 
-/// The result of a callback (proxy-wasm ABI, `proxy_action_t`; Envoy also accepts the numbers of its own filter status).
+/// The result of a callback. The numbers 0 and 1 are those of `proxy_action_t` in the proxy-wasm ABI, and 4 is a number of
+/// Envoy's own filter status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum CallbackResult {
-    /// Continue the request.
+    /// Envoy continues the request or the response.
     Continue = 0,
-    /// Hold the request.
+    /// Envoy holds the request or the response.
     Pause = 1,
-    /// Hold the request with its body (Envoy's `StopAllIterationAndWatermark`). Only the callback for the headers may return it.
+    /// Envoy holds the request with its body (`StopAllIterationAndWatermark`). Only the callback for the headers may return this.
     PauseWhole = 4,
 }

@@ -1,4 +1,4 @@
-//! Verifies signatures with Envoy's `verify_signature` where possible, and in this module otherwise, with the same results.
+//! Verifies signatures with Envoy's function `verify_signature`, or with Rust code if Envoy cannot verify them.
 
 use proxy_wasm::types::Status;
 
@@ -8,13 +8,13 @@ use crate::policy::credentials::jwks::VerifyingKey;
 use crate::policy::credentials::signature::{HostRequest, SignatureVerifier, SoftwareVerifier, host_request};
 use crate::protobuf::put_bytes;
 
-/// Uses Envoy's BoringSSL for RS and ES algorithms, and pure Rust for the other algorithms.
+/// Verifies RS and ES signatures with Envoy's BoringSSL, which is faster, and all other signatures with Rust code.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HostVerifier;
 
 impl SignatureVerifier for HostVerifier {
     fn verify(&self, key: &VerifyingKey, alg: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool {
-        // Envoy checks neither the type nor the strength of the key (envoy-facts §1.2).
+        // This check is needed, because Envoy checks neither the type nor the strength of a key (envoy-facts §1.2).
         if !key.fits(alg) {
             return false;
         }
@@ -23,14 +23,14 @@ impl SignatureVerifier for HostVerifier {
         };
         match host::foreign("verify_signature", &argument(&request, signing_input)) {
             Ok(result) => result == VERIFIED,
-            // Envoy before 1.30 and other hosts do not have this function.
+            // Some hosts do not have this function, such as Envoy before 1.30.
             Err(Status::NotFound) => SoftwareVerifier.verify(key, alg, signing_input, signature),
             Err(_) => false,
         }
     }
 }
 
-/// Encodes `VerifySignatureArguments { hash_function = 1; public_key = 2; signature = 3; text = 4 }` (envoy-facts §1.1).
+/// Encodes `message VerifySignatureArguments { hash_function = 1; public_key = 2; signature = 3; text = 4 }` (envoy-facts §1.1).
 fn argument(request: &HostRequest<'_>, text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(32 + request.spki.len() + request.signature.len() + text.len());
     for (field, bytes) in [(1, request.hash.as_bytes()), (2, request.spki), (3, request.signature.as_ref()), (4, text)]
@@ -40,5 +40,5 @@ fn argument(request: &HostRequest<'_>, text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The encoded `VerifySignatureResult { result: true }`. Any other value means that the signature is invalid.
+/// The encoded message `VerifySignatureResult { result: true }`. Any other result means that the signature is invalid.
 const VERIFIED: [u8; 2] = [0x08, 0x01];

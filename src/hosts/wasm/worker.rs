@@ -1,4 +1,6 @@
-//! One worker: one plugin per root, and the running requests.
+//! The state of one worker: the plugin of each root, and the running requests.
+//!
+//! A root is the context that Envoy creates for each plugin configuration. Each request belongs to one root.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,7 +19,7 @@ thread_local! {
 
 type Streams = HashMap<u32, Rc<Stream>, BuildHasherDefault<NumberHasher>>;
 
-/// Adds a new root, or a new request of a root.
+/// Adds a new root if `parent` is 0. Otherwise adds a new request of the root `parent`.
 pub fn create(context: u32, parent: u32) {
     if parent == 0 {
         PLUGINS.with_borrow_mut(|plugins| plugins.push((context, None)));
@@ -27,8 +29,8 @@ pub fn create(context: u32, parent: u32) {
     STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
 }
 
-/// Configures a root. Envoy does not report the end of a root separately, because the same callback also runs for each request.
-/// So this function removes the roots that have ended, whenever a root gets a new configuration.
+/// Loads the configuration of a root. Returns `false` if it has a problem. Also removes the roots that no longer exist, because
+/// the module exports no callback for the end of a root: Envoy would also call it for every request.
 pub fn configure(root: u32) -> bool {
     PLUGINS.with_borrow_mut(|plugins| plugins.retain(|(id, _)| host::act_for(*id)));
     host::act_for(root);
@@ -42,26 +44,30 @@ pub fn configure(root: u32) -> bool {
     })
 }
 
-/// Handles a tick of a root.
+/// Handles a tick of the timer of a root.
 pub fn tick(root: u32) {
     let Some(plugin) = plugin(root) else { return };
     plugin.tick(&wake);
     for request in plugin.gateway.awaiting_body() {
         with_stream(request, Stream::look_for_body);
     }
+    for response in plugin.gateway.silent_responses(host::now()) {
+        with_stream(response, Stream::end_silent_response);
+    }
 }
 
-/// Handles the end of an HTTP call of a root.
+/// Handles the end of an HTTP call that a root started.
 pub fn handle_response(root: u32, call: u32) {
     plugin(root).iter().for_each(|plugin| plugin.handle_response(call, &wake));
 }
 
-/// Handles the end of a gRPC call of a root: with a message of this size, or with a status.
+/// Handles the end of a gRPC call that a root started. `answer` is the size of the response message in bytes, or the gRPC status
+/// as `Err`.
 pub fn handle_message(root: u32, call: u32, answer: Result<usize, u32>) {
     plugin(root).iter().for_each(|plugin| plugin.handle_message(call, answer, &wake));
 }
 
-/// Handles the request's headers, and starts the calls that the request waits for.
+/// Handles the headers of a request. If the request must wait, starts the calls that are due.
 pub fn handle_request_headers(context: u32, ended: bool) -> CallbackResult {
     let stream = stream(context);
     stream.handle_request_headers(ended);
@@ -71,12 +77,12 @@ pub fn handle_request_headers(context: u32, ended: bool) -> CallbackResult {
     stream.action()
 }
 
-/// Returns the plugin of a root; `None` before its first configuration.
+/// Returns the plugin of a root; `None` if no configuration of the root was accepted yet.
 fn plugin(root: u32) -> Option<Rc<Plugin>> {
     PLUGINS.with_borrow(|plugins| plugins.iter().find(|(id, _)| *id == root)?.1.clone())
 }
 
-/// Returns a running request. For an unknown id, returns a request without a plugin, which is refused.
+/// Returns the running request with this id. If the id is unknown, returns a request without a plugin, which is refused.
 pub fn stream(context: u32) -> Rc<Stream> {
     let known = STREAMS.with_borrow(|streams| streams.get(&context).cloned());
     known.unwrap_or_else(|| Rc::new(Stream::new(context, None)))
@@ -86,21 +92,21 @@ fn wake(request: StreamId) {
     with_stream(request, Stream::wake);
 }
 
-/// Runs `act` on a request if it is still running.
+/// Calls `act` with a request if it has not ended.
 fn with_stream(id: StreamId, act: impl Fn(&Stream)) {
     let context = u32::try_from(id.0).ok();
     let known = STREAMS.with_borrow(|streams| context.and_then(|context| streams.get(&context).cloned()));
     known.iter().for_each(|stream| act(stream));
 }
 
-/// Removes a request that has ended.
+/// Removes a request that has ended, and writes its audit record.
 pub fn end(context: u32) {
     let ended = STREAMS.with_borrow_mut(|streams| streams.remove(&context));
     ended.iter().for_each(|stream| stream.end());
 }
 
-/// Envoy numbers contexts consecutively. The hasher moves the number to the high bits, because the map distinguishes entries by
-/// these bits. Consecutive numbers need no further mixing.
+/// A cheap hasher for the ids of requests. Envoy assigns consecutive ids, so they need little mixing. The multiplication changes
+/// the high bits of the hash, because the hash map also uses these bits to distinguish entries.
 #[derive(Debug, Default)]
 struct NumberHasher(u64);
 

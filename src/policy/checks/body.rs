@@ -7,16 +7,16 @@ use crate::strict_json;
 use crate::strict_json::schema::{Schema, SchemaFinding, ValidationError};
 use crate::strict_json::{Bounds, Malformed};
 
-/// The requirements for a body.
+/// The checks for the body of a request.
 #[derive(Debug)]
 pub struct BodyCheck {
     /// The maximum size in bytes.
     pub most_bytes: u64,
-    /// The requirements for a JSON body.
+    /// The additional checks for a JSON body; `None` if bodies are not parsed.
     pub json: Option<JsonCheck>,
 }
 
-/// The requirements for a JSON body.
+/// The checks for a JSON body.
 #[derive(Debug)]
 pub struct JsonCheck {
     /// Whether the request must have a body.
@@ -25,11 +25,11 @@ pub struct JsonCheck {
     pub bounds: Bounds,
     /// Whether an object may have two members whose names differ only in case.
     pub case_variants: bool,
-    /// The schema of the body.
+    /// The schema that the body must match; `None` if any JSON is accepted.
     pub schema: Option<Rc<Schema>>,
 }
 
-/// The received part of a body.
+/// A received body, or the reason why the filter cannot check it.
 #[derive(Clone, Copy, Debug)]
 pub enum Body<'b> {
     /// The whole body.
@@ -73,7 +73,7 @@ impl JsonCheck {
         }
         let value = strict_json::read(bytes, self.bounds).map_err(|fault| self.refusal(&fault))?;
         if !self.case_variants && value.has_case_variants() {
-            let finding = Finding::new("/body", "names two members of one object that differ only in case");
+            let finding = Finding::new("/body", "has an object with two member names that differ only in case");
             return Err(Rejection::invalid("body_case_variants", vec![finding]));
         }
         let judged = self.schema.as_ref().map_or(Ok(()), |schema| schema.judge(&value, "/body"));
@@ -90,21 +90,21 @@ impl JsonCheck {
         })
     }
 
-    /// Returns the refusal for a JSON body. The status is 422 for content that can be parsed but not processed, and 400 for
-    /// content that cannot be parsed (RFC 9110 §15.5.21).
+    /// Returns the refusal for a JSON body. The status is 400 for a body that cannot be parsed, and 422 for a body that exceeds
+    /// the bounds on depth or values (RFC 9110 §15.5.21).
     fn refusal(&self, fault: &Malformed) -> Rejection {
         let (reason, message) = match fault {
             Malformed::OutOfRange => ("body_number_out_of_range", "has a number out of range"),
             Malformed::LoneSurrogate => ("body_lone_surrogate", "has half of a surrogate pair"),
             Malformed::Syntax => ("body_not_json", "must be JSON"),
             Malformed::NotUtf8 => ("body_not_utf8", "must be UTF-8"),
-            Malformed::DuplicateMember(_) => ("body_member_repeated", "names a member twice in one object"),
+            Malformed::DuplicateMember(_) => ("body_member_repeated", "has an object with a repeated member name"),
             Malformed::TooDeep => {
                 let message = format!("must not nest deeper than {} levels", self.bounds.depth);
                 return Rejection::unprocessable("body_too_deep", vec![Finding::new("/body", message)]);
             }
             Malformed::TooMany => {
-                let message = format!("must not hold more than {} values", self.bounds.values);
+                let message = format!("must not contain more than {} values", self.bounds.values);
                 return Rejection::unprocessable("body_too_many_values", vec![Finding::new("/body", message)]);
             }
         };

@@ -3,7 +3,7 @@
 use crate::config::header_name::is_token;
 use crate::policy::request::Request;
 
-/// A parsed `content-type`.
+/// A well-formed `content-type`, with its charset if it declares one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaType {
     /// `type/subtype` in lower case.
@@ -23,12 +23,12 @@ impl MediaType {
     pub fn of(request: &Request<'_>) -> Option<MediaType> {
         let mut lines = request.headers.iter().filter(|(name, _)| *name == b"content-type");
         let (_, value) = lines.next()?;
-        // With two values, the upstream could use a different one than the filter.
+        // With two values, the upstream could use another value than the filter.
         if lines.next().is_some() { None } else { MediaType::parse(std::str::from_utf8(value).ok()?) }
     }
 
     fn parse(text: &str) -> Option<MediaType> {
-        // Trims only spaces and tabs (RFC 9110 §5.6.3). Upstreams may not trim other Unicode spaces.
+        // Trims only spaces and tabs (RFC 9110 §5.6.3), because some upstreams do not trim other Unicode spaces.
         let mut parts = text.split(';').map(|part| part.trim_matches([' ', '\t']));
         let essence = parts.next()?.to_ascii_lowercase();
         let (kind, sub) = essence.split_once('/')?;

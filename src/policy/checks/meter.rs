@@ -1,6 +1,6 @@
 //! Counts the bytes of a body while it is forwarded.
 //!
-//! For report-only checks, the meter also copies the body and checks the copy at the end.
+//! For report-only checks of JSON, the meter also copies the body and checks the copy at the end.
 
 use std::rc::Rc;
 
@@ -19,13 +19,13 @@ pub struct BodyMeter {
 
 #[derive(Debug)]
 enum MeterKind {
-    /// Enforcing mode: the meter ends the request if the body is too large.
+    /// Enforcing mode: [`BodyMeter::add`] refuses the request if the body is too large.
     CutsOff,
-    /// Report-only mode. Without `copy`, the meter checks only the size.
+    /// Report-only mode. Without `copy`, the meter checks only the size. `dropped` is set if the copy became incomplete.
     Listens { copy: Option<BodyCopy>, dropped: bool },
 }
 
-/// A copy of the forwarded bytes. All copies of a worker share one bound, and each copy counts with its capacity.
+/// A copy of the forwarded bytes. The capacity of all copies of a worker is limited by one shared bound.
 #[derive(Debug, Default)]
 struct BodyCopy {
     bytes: Vec<u8>,
@@ -33,13 +33,12 @@ struct BodyCopy {
 }
 
 impl BodyMeter {
-    /// Creates a meter that enforces the maximum size. It is needed for streams of unknown length, and for bodies that exceed
-    /// their declared length.
+    /// Creates a meter that enforces the maximum size. It is needed for bodies without a declared length.
     pub(super) fn new(check: Rc<BodyCheck>) -> BodyMeter {
         BodyMeter { check, passed: 0, kind: MeterKind::CutsOff }
     }
 
-    /// Creates a report-only meter.
+    /// Creates a report-only meter. If `is_json` is set, the meter also copies the body for the checks of JSON.
     pub(super) fn listening(check: Rc<BodyCheck>, is_json: bool) -> BodyMeter {
         BodyMeter {
             check,
@@ -48,7 +47,7 @@ impl BodyMeter {
         }
     }
 
-    /// Returns `true` if the meter needs the bytes, and `false` if it needs only their number.
+    /// Returns `true` if [`BodyMeter::add`] needs the bytes, and `false` if it needs only their number.
     pub fn wants_bytes(&self) -> bool {
         matches!(self.kind, MeterKind::Listens { copy: Some(_), .. })
     }
@@ -74,7 +73,8 @@ impl BodyMeter {
         Ok(())
     }
 
-    /// Returns the finding of report-only checks about the complete body.
+    /// Returns the result of report-only checks of the complete body. Returns `None` if the body is acceptable, or if the meter
+    /// enforces the maximum size.
     pub fn finish(self) -> Option<Remark> {
         let MeterKind::Listens { copy, dropped } = &self.kind else { return None };
         let (body, is_json) = match copy {
@@ -98,7 +98,8 @@ impl BodyCopy {
         true
     }
 
-    /// Doubles the capacity, up to the maximum body size and the free memory, so that long bodies are rarely reallocated.
+    /// Doubles the capacity, so that long bodies are rarely reallocated. The maximum body size and the shared bound limit the
+    /// capacity.
     fn grow(&mut self, needed: usize, most: u64, bound: &Rc<ByteBound>) -> bool {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let doubled = self.bytes.capacity().saturating_mul(2).min(most).max(needed);

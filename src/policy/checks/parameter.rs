@@ -13,26 +13,26 @@ use crate::strict_json::number::Number;
 use crate::strict_json::pointer;
 use crate::strict_json::tree::Json;
 
-/// The requirements for one parameter.
+/// The checks for one query parameter or header.
 #[derive(Debug)]
 pub struct ParameterCheck {
     /// The name of the parameter. Header names are in lower case.
     pub name: String,
-    /// The type of the value.
+    /// The type that the value must have.
     pub kind: ParameterType,
-    /// Whether the parameter is required.
+    /// Whether a request without the parameter is refused.
     pub required: bool,
     /// Whether the parameter may occur more than once.
     pub repeat: bool,
-    /// The smallest accepted number.
+    /// The smallest accepted number; `None` for no minimum.
     pub min: Option<Number<'static>>,
-    /// The largest accepted number.
+    /// The largest accepted number; `None` for no maximum.
     pub max: Option<Number<'static>>,
-    /// The minimum length of the value in characters.
+    /// The minimum length of the value in characters; `None` for no minimum.
     pub min_length: Option<u64>,
-    /// The maximum length of the value in characters.
+    /// The maximum length of the value in characters; `None` for no maximum.
     pub max_length: Option<u64>,
-    /// The accepted values.
+    /// The accepted values; `None` if every value of the type is accepted.
     pub one_of: Option<Vec<String>>,
 }
 
@@ -151,7 +151,7 @@ pub fn number(text: &str, whole: bool) -> Option<Number<'_>> {
     let Json::Number(number) = strict_json::read(text.as_bytes(), Bounds { depth: 0, values: 1 }).ok()? else {
         return None;
     };
-    // Some parsers read `-0` as a number with a fraction.
+    // Some parsers read `-0` as a floating-point number.
     let is_whole = text != "-0" && (text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok());
     (is_whole || !whole).then_some(number)
 }

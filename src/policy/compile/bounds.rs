@@ -1,7 +1,7 @@
 //! Compiles `bounds`: applies defaults, and checks that the largest held body of a route fits.
 
 use crate::config::bounds::WorkerBounds;
-use crate::config::problem::Problems;
+use crate::config::problem::{At, Problems};
 use crate::policy::limits::memory::MemoryBounds;
 use crate::policy::pipeline::rule::Rule;
 
@@ -13,26 +13,31 @@ pub(super) fn compile<'r>(
     problems: &mut Problems,
 ) -> MemoryBounds {
     let section = section.cloned().unwrap_or_default();
-    let holding = rules.filter_map(|rule| Some((rule, rule.held_body()?)));
-    let largest = holding.max_by_key(|(_, bytes)| *bytes);
-    let usual = largest.map_or(HELD_BODIES, |(_, bytes)| bytes.max(HELD_BODIES));
-    if let (Some(held), Some((rule, bytes))) = (&section.held_body_bytes, largest)
-        && held.value < bytes
-    {
-        let message = format!(
-            "{} bytes are less than the `max_body_bytes` of route `{}`, which holds bodies of up to {bytes} bytes",
-            held.value, rule.name
-        );
-        problems.add(&held.place, message);
-    }
+    let rules: Vec<&Rule> = rules.collect();
+    let held = rules.iter().filter_map(|rule| Some((*rule, rule.held_body()?)));
+    let mapped = rules.iter().filter_map(|rule| Some((*rule, rule.mapped_body()?)));
+    let mut bound = |section: Option<At<u64>>, largest: Option<(&Rule, u64)>, key: &str| {
+        if let (Some(held), Some((rule, bytes))) = (&section, largest)
+            && held.value < bytes
+        {
+            let message = format!(
+                "{} bytes are less than the {key} of route `{}`, which holds bodies of up to {bytes} bytes",
+                held.value, rule.name
+            );
+            problems.add(&held.place, message);
+        }
+        section.map_or(largest.map_or(HELD_BYTES, |(_, bytes)| bytes.max(HELD_BYTES)), |held| held.value)
+    };
     MemoryBounds {
-        held_bodies: section.held_body_bytes.map_or(usual, |held| held.value),
+        held_bodies: bound(section.held_body_bytes, held.max_by_key(|(_, bytes)| *bytes), "`max_body_bytes`"),
+        held_responses: bound(section.held_response_bytes, mapped.max_by_key(|(_, bytes)| *bytes), "`max_bytes`"),
         copied_bodies: section.copied_body_bytes,
         token_cache: section.token_cache_bytes,
     }
 }
 
-const HELD_BODIES: u64 = 64 << 20;
+/// The default bounds of held bodies.
+const HELD_BYTES: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -53,6 +58,7 @@ mod tests {
             "routes": [
                 { "path": "/small", "auth": "none", "upstream": "files", "checks": { "max_body_bytes": 1 } },
                 { "path": "/files", "method": "POST", "auth": "none", "upstream": "files", "checks": checks },
+                { "path": "/mapped", "auth": "none", "upstream": "files", "jsonapi": { "type": "files", "max_bytes": 2000 } },
                 { "path": "/seen", "auth": "none", "upstream": "files", "checks": { "mode": "log", "max_body_bytes": 67_108_864 } },
             ],
         });
@@ -66,11 +72,16 @@ mod tests {
 
     #[test]
     fn one_body_of_every_route_must_fit() {
-        let usual = MemoryBounds { held_bodies: 64 << 20, copied_bodies: 16 << 20, token_cache: 48 << 20 };
+        let usual = MemoryBounds {
+            held_bodies: 64 << 20,
+            held_responses: 64 << 20,
+            copied_bodies: 16 << 20,
+            token_cache: 48 << 20,
+        };
         assert_eq!(bounds(Value::Null, 64 << 20), Ok(usual));
         assert_eq!(bounds(json!({}), 1), Ok(usual));
         let own = json!({ "held_body_bytes": 1000, "copied_body_bytes": 0, "token_cache_bytes": 1 });
-        let expected = MemoryBounds { held_bodies: 1000, copied_bodies: 0, token_cache: 1 };
+        let expected = MemoryBounds { held_bodies: 1000, held_responses: 64 << 20, copied_bodies: 0, token_cache: 1 };
         assert_eq!(bounds(own.clone(), 1000), Ok(expected));
         let found = bounds(own, 1001).unwrap_err();
         let message = "1000 bytes are less than the `max_body_bytes` of route `POST /files`, which holds bodies of up to 1001 bytes";
@@ -78,6 +89,10 @@ mod tests {
             found.len() == 1 && found[0].ends_with(message) && found[0].contains("bounds.held_body_bytes"),
             "{found:?}"
         );
+        let found = bounds(json!({ "held_response_bytes": 1999 }), 1).unwrap_err();
+        let message =
+            "1999 bytes are less than the `max_bytes` of route `ANY /mapped`, which holds bodies of up to 2000 bytes";
+        assert!(found.len() == 1 && found[0].ends_with(message), "{found:?}");
         assert!(bounds(json!({ "copied_body_bytes": 134_217_729 }), 1).is_err());
         assert!(bounds(json!({ "held_bytes": 1 }), 1).is_err());
     }

@@ -8,6 +8,8 @@ use std::rc::Rc;
 pub struct MemoryBounds {
     /// The bodies of held requests. Envoy stores these bytes, and the filter counts them.
     pub held_bodies: u64,
+    /// The bodies of held responses. Envoy stores these bytes, and the filter counts them.
+    pub held_responses: u64,
     /// Copies of bodies for report-only checks.
     pub copied_bodies: u64,
     /// The cached tokens and their claims.
@@ -21,7 +23,7 @@ pub struct ByteBound {
     held: Cell<u64>,
 }
 
-/// The bytes that one value has reserved from a [`ByteBound`]. Dropping this frees the bytes.
+/// The bytes that one value has reserved from a [`ByteBound`]. Dropping the `HeldBytes` frees them.
 #[derive(Debug)]
 pub struct HeldBytes {
     bound: Rc<ByteBound>,

@@ -13,7 +13,8 @@ use crate::policy::request::{Request, SingleValue};
 use crate::policy::respond::held::{JSON_API, ResponseMapping};
 use crate::policy::verdict::edit::{HeaderEdit, HeaderName};
 
-/// The header edits for an authorized request before it is forwarded. They can be created only with a [`Grant`].
+/// The header edits for forwarding an authorized request, and the [`BodyMeter`] for its body. [`Forward::new`] requires a
+/// [`Grant`], so only authorized requests can be forwarded.
 #[derive(Debug)]
 pub struct Forward {
     edits: Vec<HeaderEdit>,
@@ -22,35 +23,36 @@ pub struct Forward {
     meter: Option<BodyMeter>,
 }
 
-/// Where and how a route forwards its requests.
+/// The upstream of a route, and the changes to each request before it is forwarded.
 #[derive(Debug, Default)]
 pub struct Destination {
-    /// The name of the upstream. Envoy's route uses it as the cluster. With `None`, Envoy's own routes choose the cluster.
+    /// The name of the upstream. The filter sends it in [`ROUTING_HEADER`], by which the generated Envoy routes select the
+    /// cluster. With `None`, other routes in Envoy's configuration select the cluster.
     pub upstream: Option<Rc<str>>,
     /// The `Host` that the upstream receives; `None` keeps the client's `Host`.
     pub authority: Option<Rc<str>>,
     /// The path in the upstream's address, without a trailing slash. The filter puts it in front of every forwarded path.
     pub base_path: String,
-    /// Whether to forward only the part of the path that `{.+}` matches.
+    /// Whether to forward only the part of the path that `{.+}` matches, after the base path.
     pub strip_prefix: bool,
-    /// The upstream timeout in milliseconds.
+    /// The upstream timeout in milliseconds; `None` keeps the timeout of Envoy's route.
     pub timeout_millis: Option<Rc<str>>,
-    /// Whether to forward the client's token too.
+    /// Whether the upstream also receives the client's token.
     pub forward_token: bool,
     /// How the bodies of responses are mapped; `None` leaves them unchanged.
     pub mapping: Option<Rc<ResponseMapping>>,
 }
 
-/// The request data needed for forwarding.
+/// The parts of a request that [`Forward::new`] reads.
 #[derive(Clone, Copy, Debug)]
 pub struct ForwardContext<'p, 'r> {
     /// The request to forward.
     pub request: &'p Request<'r>,
-    /// The validated target.
+    /// The validated target of the request.
     pub target: &'p SafePath<'r>,
     /// The part of the path that `{.+}` matches.
     pub tail: Option<&'p str>,
-    /// The places that may contain tokens.
+    /// The places that may contain tokens, which are removed from the request.
     pub sources: &'p [TokenSource],
     /// The places that may contain API keys.
     pub key_places: &'p KeyPlaces,
@@ -59,7 +61,7 @@ pub struct ForwardContext<'p, 'r> {
 }
 
 impl Forward {
-    /// Creates the edits for an authorized request. The given `edits` already remove forged headers.
+    /// Creates the edits for an authorized request. The given `edits` must already contain the edits that remove forged headers.
     pub fn new(
         grant: &Grant,
         to: &Destination,
@@ -79,8 +81,8 @@ impl Forward {
             edits.push(set("x-forwarded-host", host));
             edits.push(HeaderEdit::Set(":authority".into(), authority.clone().into()));
         } else if passage.request.headers.iter().any(|(name, _)| *name == b"x-forwarded-host") {
-            // The upstream receives the client's own `Host`. The client may have forged `X-Forwarded-Host`, so this header is
-            // removed.
+            // The upstream receives the client's own `Host`, so it needs no `X-Forwarded-Host`. The client may have forged this
+            // header.
             edits.push(HeaderEdit::Remove("x-forwarded-host".into()));
         }
         if passage.request.request_id != SingleValue::Value(passage.request_id.as_bytes()) {
@@ -93,7 +95,8 @@ impl Forward {
         if let Some(millis) = &to.timeout_millis {
             edits.push(HeaderEdit::Set("x-envoy-upstream-rq-timeout-ms".into(), millis.clone().into()));
         }
-        // This must be the last edit. Envoy then selects the route again, by this header (envoy-facts §2.9).
+        // After a change of a request header, Envoy selects the route again (envoy-facts §2.9). It then selects the cluster by
+        // this header.
         if let Some(upstream) = &to.upstream {
             edits.push(HeaderEdit::Set(ROUTING_HEADER.into(), upstream.clone().into()));
         }
@@ -106,7 +109,8 @@ impl Forward {
         Forward { meter: Some(meter), ..self }
     }
 
-    /// Takes the meter out of this value. Pass every forwarded part of the body to the meter.
+    /// Removes the meter from this value and returns it; `None` if the body is not counted. The caller must pass every forwarded
+    /// part of the body to the meter.
     pub fn take_meter(&mut self) -> Option<BodyMeter> {
         self.meter.take()
     }
@@ -130,13 +134,14 @@ impl Forward {
         self.edits.capacity() * size_of::<HeaderEdit>() + self.edits.iter().map(value).sum::<usize>()
     }
 
-    /// Returns `true` if Envoy's own routes choose the upstream. These routes cannot recognize an authorized request by its
-    /// headers.
+    /// Returns `true` if the route names no upstream, so that other routes in Envoy's configuration select the cluster. The
+    /// filter then does not set [`ROUTING_HEADER`], so those routes cannot recognize an authorized request by this header.
     pub fn is_routed_elsewhere(&self) -> bool {
         self.routed_elsewhere
     }
 
-    /// Returns the caller's permissions for later filters and the access log; `None` if the document does not configure this.
+    /// Returns the caller's permissions for later filters and the access log; `None` if the document does not forward
+    /// permissions in this way.
     pub fn permissions(&self) -> Option<&str> {
         self.permissions.as_deref()
     }
@@ -180,22 +185,28 @@ impl Destination {
     }
 }
 
-/// Asks the upstream for a whole body without a content coding, because the response stage reads it. Only clients of the gateway
-/// use the media type of JSON:API.
+/// Asks the upstream for a whole JSON body without a content coding, because the response stage maps the body. If the client
+/// accepts JSON:API, the upstream is asked for plain JSON, from which the gateway creates the JSON:API document.
 fn request_whole_json(request: &Request<'_>, edits: &mut Vec<HeaderEdit>) {
     let has = |wanted: &str| request.headers.iter().any(|(name, _)| *name == wanted.as_bytes());
     edits.push(set("accept-encoding", "identity"));
     edits
         .extend(["range", "if-range"].into_iter().filter(|name| has(name)).map(|name| HeaderEdit::Remove(name.into())));
+    // The gateway makes strong entity tags weak. `If-Match` compares strong tags only, so the upstream gets its own tag back.
+    let conditions = request.headers.iter().filter(|(name, _)| *name == b"if-match");
+    let conditions: Vec<_> = conditions.map(|(_, value)| String::from_utf8_lossy(value)).collect();
+    if !conditions.is_empty() {
+        edits.push(set("if-match", conditions.join(", ").replace("W/\"", "\"")));
+    }
     let mut accepted = request.headers.iter().filter(|(name, _)| *name == b"accept");
     if accepted.any(|(_, value)| String::from_utf8_lossy(value).to_ascii_lowercase().contains(JSON_API)) {
         edits.push(set("accept", "application/json"));
     }
 }
 
-/// Removes all hop-by-hop headers of an upgrade request, except for the upgrade itself. Otherwise the client could name an
-/// identity header in `Connection`, and the next proxy would delete that header (RFC 9110 §7.6.1). Envoy itself removes these
-/// headers from all other requests.
+/// Removes all hop-by-hop headers of an upgrade request, except for the upgrade itself. If `Connection` named an identity
+/// header, the next proxy would delete that header (RFC 9110 §7.6.1). Envoy itself removes these headers from all other
+/// requests.
 fn leave_upgrade_only(request: &Request<'_>, edits: &mut Vec<HeaderEdit>) {
     match request.connection {
         SingleValue::Absent => return,
@@ -242,8 +253,8 @@ fn remove_tokens(passage: &ForwardContext<'_, '_>, edits: &mut Vec<HeaderEdit>) 
     query
 }
 
-/// Returns an edit that keeps all cookies except those that may contain tokens, byte for byte; `None` if no cookie may contain a
-/// token.
+/// Returns an edit that removes all cookies that may contain tokens, and keeps the other cookies unchanged; `None` if the
+/// request has no such cookie.
 fn without_token_cookies(passage: &ForwardContext<'_, '_>) -> Option<HeaderEdit> {
     let holds_token = |name: &[u8]| {
         passage.sources.iter().any(|source| matches!(source, TokenSource::Cookie(token) if token.as_bytes() == name))

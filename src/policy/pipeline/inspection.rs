@@ -1,4 +1,4 @@
-//! A request that is held until its body is inspected. Its headers are already accepted.
+//! A request that is held until its body is checked, after its headers were accepted.
 
 use std::rc::Rc;
 
@@ -24,7 +24,7 @@ impl Inspection {
         size_of::<Inspection>() + self.forward.kept_bytes()
     }
 
-    /// Returns `true` if the body is too large at this size.
+    /// Returns `true` if a body of `size` bytes is larger than the route allows.
     pub fn is_too_large(&self, size: usize) -> bool {
         u64::try_from(size).unwrap_or(u64::MAX) > self.check.most_bytes
     }

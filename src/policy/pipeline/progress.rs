@@ -1,6 +1,7 @@
 //! The state of one request.
 //!
-//! The state outlives waits and the end of the request: the filter builds the response and the audit record from it.
+//! The filter keeps this state while the request waits and until the request ends, and builds the response and the audit record
+//! from it.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -23,7 +24,7 @@ use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::reply::Reply;
 use crate::policy::world::World;
 
-/// The state of one request.
+/// The state of one request. Pass the same value to every call of [`crate::policy::Policy`] for this request.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// The audit record, as far as it is known.
@@ -31,15 +32,16 @@ pub struct Progress {
     /// The parts of the response, as far as they are known.
     pub plan: ResponsePlan,
     pub(in crate::policy) rule: Option<Rc<Rule>>,
-    /// The client's target without credentials, for the `self` link of a mapped response; otherwise empty.
+    /// The client's target without credentials, for the `self` link of a mapped response; empty if the route maps no responses.
     pub(in crate::policy) self_target: String,
     /// Whether the arrival limits have counted the request. They count it once, even if the request is decided several times.
     pub(in crate::policy) arrived: bool,
 }
 
 impl Progress {
-    /// Prepares for another decision after a wait. The next decision repeats all steps that depend only on the request and the
-    /// time. It repeats no side effect: the request keeps its id and the results of the arrival limits.
+    /// Prepares for another decision after a wait. The next decision runs all stages again, because the time and the polled
+    /// documents may have changed. It repeats no side effect: the request keeps its id and the results of the limits that have
+    /// counted it.
     pub(in crate::policy) fn resume(&mut self) {
         let Progress { audit, plan, arrived, .. } = std::mem::take(self);
         self.arrived = arrived;
@@ -55,7 +57,7 @@ impl Progress {
         self.audit.method = usual.map_or_else(|| method.to_string().into(), Cow::Borrowed);
     }
 
-    /// Validates the target with the guard. Routes match exactly the target that is forwarded.
+    /// Validates the target with the guard, so that the routes match the same path that is forwarded.
     pub(in crate::policy) fn guard_target<'r>(
         &mut self,
         request: &Request<'r>,
@@ -79,12 +81,12 @@ impl Progress {
         self.plan.cors = rule.cors.as_ref().map(|cors| cors.response(request.origin.value()));
     }
 
-    /// Returns how the matched route maps the bodies of responses.
+    /// Returns the response mapping of the matched route; `None` if the route maps no responses.
     pub(in crate::policy) fn mapping(&self) -> Option<&Rc<ResponseMapping>> {
         self.rule.as_ref()?.mapping()
     }
 
-    /// Returns `true` if the checks of the matched route may hold the body of the request.
+    /// Returns `true` if the checks of the matched route may hold the request's body.
     pub fn may_hold_body(&self) -> bool {
         self.rule.as_ref().and_then(|rule| rule.checks.as_ref()?.holds()).is_some()
     }
@@ -132,9 +134,10 @@ impl Progress {
         }
     }
 
-    /// Decides how to forward a request: immediately, with a meter for its body, or after the inspection of its body.
+    /// Decides how to forward a request: immediately, while a [`BodyPlan::Count`] meter counts its body, or after its body was
+    /// checked.
     pub(in crate::policy) fn release(&mut self, forward: Forward, rule: &Rule, request: &Request<'_>) -> Decision {
-        // The audit record has room for one reason, so report-only checks need not check the body after another failure.
+        // The audit record stores only one reason of report-only checks. After such a failure, the body need not be checked.
         let checks = rule.checks.as_ref().filter(|_| self.audit.would_refuse.is_none());
         match checks.map_or(BodyPlan::Pass, |checks| checks.body(request)) {
             BodyPlan::Pass => {
@@ -155,8 +158,8 @@ impl Progress {
         self.audit.reason = "static_route";
         let mut headers = answer.headers.clone();
         if let Some(cors) = &self.plan.cors {
-            // Only the CORS policy sets CORS headers. A browser rejects a repeated `Access-Control-Allow-Origin` (Fetch §4.10,
-            // step 2).
+            // Removes the CORS headers of the configured answer, because the CORS policy adds its own. A browser rejects a
+            // repeated `Access-Control-Allow-Origin` (Fetch §4.10, step 2).
             headers.retain(|(name, _)| !cors.remove.contains(&name.as_ref()));
         }
         self.plan.add_to_reply(&mut headers);

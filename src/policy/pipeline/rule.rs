@@ -15,32 +15,32 @@ use crate::policy::respond::held::ResponseMapping;
 pub struct Rule {
     /// The name of the route, as written in the audit record.
     pub name: Rc<str>,
-    /// The authentication and authorization requirements.
+    /// The requirements for callers: credentials, scopes, permissions, claims and conditions.
     pub requirements: Requirements,
-    /// The rate limits of the route.
+    /// The rate limits of the route, including those of the document that apply to it.
     pub limits: LimitSet,
-    /// The checks of the route's requests.
+    /// The checks of the route's requests; `None` if nothing is checked.
     pub checks: Option<Rc<Checks>>,
-    /// The CORS policy of the route.
+    /// The CORS policy of the route; `None` if the route has none.
     pub cors: Option<Rc<CorsPolicy>>,
     /// The action for requests that are authorized.
     pub action: RouteAction,
 }
 
 impl Rule {
-    /// Returns the maximum size of a held body; `None` if the route holds no bodies. A route that replies itself never holds a
-    /// body.
+    /// Returns the maximum size in bytes of a request body that is held for this route. Returns `None` if the route holds no
+    /// bodies, as on a static route, where the gateway answers the request itself.
     pub fn held_body(&self) -> Option<u64> {
         let checks = self.checks.as_ref().filter(|_| matches!(self.action, RouteAction::Forward(_)))?;
         checks.holds()
     }
 
-    /// Returns the maximum size of a response body that is held to map it; `None` if the route maps no responses.
+    /// Returns the maximum size in bytes of a response body that is held to map it; `None` if the route maps no responses.
     pub fn mapped_body(&self) -> Option<u64> {
         u64::try_from(self.mapping()?.max_bytes).ok()
     }
 
-    /// Returns how the route maps the bodies of responses.
+    /// Returns the response mapping of the route; `None` if the route maps no responses.
     pub fn mapping(&self) -> Option<&Rc<ResponseMapping>> {
         match &self.action {
             RouteAction::Forward(to) => to.mapping.as_ref().filter(|_| MAPS_RESPONSES),

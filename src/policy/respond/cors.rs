@@ -116,8 +116,8 @@ enum Methods {
 /// The request headers that scripts may set.
 #[derive(Clone, Debug)]
 struct AllowedHeaders {
-    /// Whether the section contains `*`, which does not include `Authorization` (Fetch standard, CORS non-wildcard request-header
-    /// name).
+    /// Whether `allow_headers` contains `*`, which does not include `Authorization` (Fetch standard, CORS non-wildcard
+    /// request-header name).
     any: bool,
     /// The allowed names, in lower case.
     names: Vec<String>,

@@ -26,6 +26,16 @@ pub struct HeldResponse {
 }
 
 impl HeldResponse {
+    /// Returns `true` for an error response. If its body cannot be held, the response keeps its status without it.
+    pub fn is_error(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// Returns `true` if the stage reads the body. It reads the body of an error only to show it.
+    pub fn needs_body(&self) -> bool {
+        self.error.is_none() || (self.mapping.error_detail && !self.is_coded)
+    }
+
     /// Returns `true` if a body of this size in bytes is too large to map.
     pub fn is_too_large(&self, size: usize) -> bool {
         size > self.mapping.max_bytes

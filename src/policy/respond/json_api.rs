@@ -1,18 +1,17 @@
 //! JSON:API 1.1: turns the JSON of an upstream into a JSON:API document, by a mapping that the route declares.
 //!
-//! The specification is <https://jsonapi.org/format/1.1/>. This component has no input or output and imports only the JSON parser.
+//! The specification is <https://jsonapi.org/format/1.1/>. This component performs no I/O and imports only the JSON parser.
 //!
-//! It reads the body once into an [`Outline`](crate::strict_json::Outline) and copies values as written, so numbers and strings do
-//! not change. The result of [`map_document`] is a valid document for every body. If that is not possible, it is a
-//! [`MappingFault`].
+//! It reads the body once into an [`Outline`](crate::strict_json::Outline) and copies values as written, so numbers and strings
+//! do not change. For every body, [`map_document`] returns a valid document or a [`MappingFault`].
 //!
-//! - These members of an item do not become attributes: `id`, `type`, `links` and `relationships`, the names of relationships, the
-//!   members at which the pointers to ids start, and the members that the mapping omits. JSON:API reserves the first two names and
-//!   those of relationships (section Fields). Version 1.0 and many clients reserve `links` and `relationships` too.
-//! - Any other member name that JSON:API does not allow is a fault, at any depth. The mapping can omit the member of the item that has
-//!   or contains such a name. The component does not leave it out by itself, because the client would take incomplete data for
-//!   complete data.
-//! - Two resources with one id are a fault, and so are two ids in one to-many relationship.
+//! - Some members of an item do not become attributes: `id`, `type`, `links` and `relationships`, the names of relationships, the
+//!   first members in the pointers to ids, and the members that the mapping omits. JSON:API 1.1 reserves `id`, `type` and the
+//!   names of relationships (section Fields). Version 1.0 and many clients also reserve `links` and `relationships`.
+//! - Any other member name that JSON:API does not allow is a fault, at any depth. To avoid the fault, the mapping can omit the
+//!   item's member that has or contains such a name. The component does not omit it by itself, because the client would take
+//!   incomplete data for complete data.
+//! - Two resources with the same id are a fault, and so are two equal ids in one to-many relationship.
 //!
 //! ```
 //! use portcullis::policy::respond::json_api::{Mapping, MemberName, map_document};
@@ -23,7 +22,7 @@
 //!     omit: vec!["_etag".to_string()],
 //!     ..Mapping::new(MemberName::parse("orders")?, Pointer::parse("/no")?)
 //! };
-//! let document = map_document(&mapping, br#"{"items":[{"no":7,"total":1.10,"_etag":"x"}]}"#, "/orders");
+//! let document = map_document(&mapping, br#"{"items":[{"no":7,"total":1.10,"_etag":"x"}]}"#, "/orders", usize::MAX);
 //! assert_eq!(
 //!     String::from_utf8_lossy(&document.unwrap()),
 //!     r#"{"jsonapi":{"version":"1.1"},"data":[{"type":"orders","id":"7","attributes":{"total":1.10}}]}"#
@@ -61,7 +60,7 @@ pub struct Mapping {
     pub resource_type: MemberName,
     /// The location of the id in each item: a string, or an integer, which becomes a string.
     pub id: Pointer,
-    /// The location of the object or list in the body. `None` means the whole body.
+    /// The location in the body of the object or list that becomes `data`. `None` means the whole body.
     pub data: Option<Pointer>,
     /// The members of an item that do not become attributes.
     pub omit: Vec<String>,
@@ -69,7 +68,7 @@ pub struct Mapping {
     pub relationships: BTreeMap<FieldName, Relationship>,
     /// The members of the top-level `meta` object, with their locations in the body. Absent values are left out.
     pub meta: BTreeMap<MemberName, Pointer>,
-    /// The top-level links.
+    /// The top-level links of the document.
     pub links: Links,
 }
 
@@ -83,11 +82,11 @@ pub struct Relationship {
     pub id: Pointer,
 }
 
-/// The links of the document. The upstream's links are strings or `null`; an absent link is left out. The pagination links appear
-/// only beside a list.
+/// The top-level links of the JSON:API document. Each location refers to a string or `null` in the upstream's body; if it refers
+/// to nothing, the link is left out. The pagination links appear only if `data` is a list.
 #[derive(Clone, Debug, Default)]
 pub struct Links {
-    /// Whether the document has a `self` link, which is the target of the request.
+    /// Whether the JSON:API document has a `self` link, which is the target of the request.
     pub self_link: bool,
     /// The location of the link to the first page.
     pub first: Option<Pointer>,

@@ -1,4 +1,4 @@
-//! Builds the replies to refused requests: the error envelope, the standard challenge, the request id, and the time.
+//! Builds the replies to refused requests: the JSON error body, the authentication challenges, and the other headers.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::policy::verdict::plan::ResponsePlan;
 use crate::policy::verdict::rejection::{Finding, Rejection, RejectionKind};
 use crate::policy::verdict::reply::Reply;
 
-/// Converts refusals to replies.
+/// Converts refusals to replies in the gateway's error format.
 #[derive(Debug)]
 pub struct ReplyRenderer {
     /// The scheme and realm of the Bearer challenge.
@@ -125,7 +125,7 @@ impl ReplyRenderer {
     }
 }
 
-/// Builds the error envelope. The order of its members is fixed, and `details` is present only if there are findings.
+/// Builds the JSON body of an error. The order of its members is fixed, and `details` is present only if there are findings.
 pub fn envelope(code: &str, message: &str, request_id: &str, findings: &[Finding], now: Duration) -> String {
     let mut out = String::with_capacity(192);
     for part in ["{\"error\":{\"code\":\"", code, "\",\"message\":\"", message, "\",\"request_id\":\""] {

@@ -1,33 +1,33 @@
 //! The audit record of a request: the caller, the request, the decision, and the precise reason.
 //!
-//! The record never contains a token, a key or the value of a claim.
+//! The record never contains a token or an API key. Of the claims, it contains only the subject and the client id.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::rc::Rc;
 
-/// The record of one request.
+/// The audit record of one request, completed step by step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditRecord {
     /// The request id that the client and the upstream receive.
     pub request_id: Rc<str>,
-    /// The request method, if it is valid.
+    /// The request method; empty if the request could not be parsed.
     pub method: Cow<'static, str>,
     /// The normalized path without its query, which may contain secrets; empty if the path was refused.
     pub path: String,
-    /// The name of the matched route.
+    /// The name of the matched route; `None` if no route matched.
     pub route: Option<Rc<str>>,
-    /// The credential that identifies the caller, and the caller's ids.
+    /// The first valid credential, and the caller that it identifies.
     pub caller: Option<AcceptedCredential>,
     /// The other valid credentials of the request.
     pub also: Vec<AcceptedCredential>,
-    /// Whether the request was allowed, refused or answered.
+    /// The outcome of the request: forwarded, refused, or answered by the gateway itself.
     pub outcome: Outcome,
-    /// The HTTP status of the gateway's own reply; `None` for a forwarded request.
+    /// The HTTP status of the gateway's own reply; `None` if the request was forwarded.
     pub status: Option<u16>,
-    /// The stable code sent to the client.
+    /// The stable error code that the client received; `None` without an error.
     pub code: Option<&'static str>,
-    /// The precise reason for the outcome, as a stable word.
+    /// The precise reason for the outcome, as a stable word; empty until the request is decided.
     pub reason: &'static str,
     /// Further information about the reason, for operators.
     pub detail: Option<Cow<'static, str>>,
@@ -35,28 +35,31 @@ pub struct AuditRecord {
     pub limit: Option<Rc<str>>,
     /// The shadow limits that would have refused the request.
     pub would_limit: Vec<Rc<str>>,
-    /// The shared limits that did not count the request, because the rate limit service did not answer.
+    /// The shared limits that the rate limit service did not count for this request, because it gave no usable answer.
     pub uncounted: Vec<Rc<str>>,
     /// The state of the revocation list; `None` if the list is current.
     pub revocation_list: Option<Cow<'static, str>>,
-    /// The number of identity headers that the client tried to send.
+    /// The number of header names that the filter removed because only the gateway may set them, or because they are other
+    /// spellings of headers that the policy reads.
     pub spoofed: usize,
     /// The reason why report-only checks would have refused the request.
     pub would_refuse: Option<&'static str>,
     /// The reason why report-only checks did not inspect the body.
     pub not_inspected: Option<&'static str>,
+    /// Why the gateway replaced the upstream's response, as a stable word. The record has it in `failure`.
+    pub response_fault: Option<&'static str>,
     /// Envoy's reason for a failure to forward the request.
     pub failure: Option<String>,
-    /// The end of the request; `None` until the request ends.
+    /// The data that is known only at the end of the request; `None` until then.
     pub end: Option<RequestEnd>,
 }
 
 /// The data that is known only at the end of the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestEnd {
-    /// The HTTP status of the response.
+    /// The HTTP status of the response; `None` if no response was sent.
     pub status: Option<u16>,
-    /// Envoy's response code details.
+    /// Envoy's response code details; `None` if Envoy reports none.
     pub details: Option<String>,
     /// The duration of the request in milliseconds.
     pub duration_millis: Option<u64>,
@@ -65,13 +68,13 @@ pub struct RequestEnd {
 /// A valid credential, and the caller that it identifies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AcceptedCredential {
-    /// The kind of the credential, as a stable word.
+    /// The kind of the credential, as a stable word such as `token`.
     pub credential: &'static str,
-    /// The name of the issuer that accepts the token.
+    /// The configured name of the token's issuer; `None` for other credentials.
     pub issuer: Option<Rc<str>>,
-    /// The claim `sub` of the token.
+    /// The claim `sub` of the token; `None` for other credentials.
     pub subject: Option<Rc<str>>,
-    /// The client id.
+    /// The client id; `None` for a token without a client id.
     pub client: Option<Rc<str>>,
     /// The id of the API key, which is not secret.
     pub key: Option<Rc<str>>,
@@ -80,12 +83,12 @@ pub struct AcceptedCredential {
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The request was forwarded.
+    /// The request was accepted for forwarding.
     Allow,
-    /// The request was refused.
+    /// The request was refused, or is not decided yet.
     #[default]
     Deny,
-    /// The gateway answered the request itself: a static route or a preflight.
+    /// The gateway answered the request itself: on a static route, or an allowed preflight.
     Answer,
 }
 
@@ -118,12 +121,12 @@ impl AuditRecord {
         }
     }
 
-    /// Returns `true` if the filter decided the request before the request ended.
+    /// Returns `true` if the request was decided. A request can end before that, for example while it waits for keys.
     pub fn is_decided(&self) -> bool {
         !self.reason.is_empty()
     }
 
-    /// Returns the reason for the outcome. A request that ended before it was decided also has a reason.
+    /// Returns the reason for the outcome, or `ended_before_decision` if the request ended before it was decided.
     pub fn settled_reason(&self) -> &'static str {
         if self.is_decided() { self.reason } else { "ended_before_decision" }
     }
@@ -223,8 +226,8 @@ fn member(out: &mut String, name: &str, value: &str) {
     out.push('"');
 }
 
-/// Appends `value` as the contents of a JSON string (RFC 8259 §7). Escapes everything except printable ASCII, so that no path
-/// or subject can imitate a line of a terminal or a log (CVE-2024-45808).
+/// Appends `value` as the contents of a JSON string (RFC 8259 §7). Escapes everything except printable ASCII, so that a path or
+/// subject cannot forge a line in a log or control a terminal (CVE-2024-45808).
 pub fn escape(out: &mut String, value: &str) {
     if value.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\') {
         out.push_str(value);

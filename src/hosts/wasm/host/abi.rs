@@ -1,14 +1,12 @@
-//! The proxy-wasm callbacks that Envoy finds in the module.
+//! The proxy-wasm callbacks of the module. Each callback passes its event to a root or a request in `worker.rs`.
 //!
-//! Each callback calls the worker's roots or requests.
-//!
-//! The `proxy_wasm` crate exports all callbacks of the ABI, and Envoy calls every exported callback. This would cost seven
-//! calls per request instead of four. `make wasm` therefore keeps the callbacks in this file under their ABI names
-//! (`portcullis_on_log` as `proxy_on_log`), and removes the crate's exports (test-harness/pack).
+//! Envoy calls every callback that a module exports. The `proxy_wasm` crate exports all callbacks of the ABI, so a request would
+//! cost seven calls instead of four. `make wasm` therefore removes the exports of the crate (test-harness/pack). It exports the
+//! functions in this file under their ABI names instead, such as `portcullis_on_log` as `proxy_on_log`.
 
 use super::super::worker;
 
-/// Called when Envoy creates a root, which has the `parent` 0, or a request.
+/// Called when Envoy creates a root or a request. A root has the `parent` 0.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_context_create(context: u32, parent: u32) {
     worker::create(context, parent);
@@ -26,19 +24,19 @@ extern "C" fn portcullis_on_tick(root: u32) {
     worker::tick(root);
 }
 
-/// Called when an HTTP call of a root was answered or failed.
+/// Called when an HTTP call of a root received a response or failed.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_http_call_response(root: u32, call: u32, _headers: usize, _body: usize, _trailers: usize) {
     worker::handle_response(root, call);
 }
 
-/// Called when a gRPC call of a root was answered.
+/// Called when a gRPC call of a root received a response message.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_grpc_receive(root: u32, call: u32, size: usize) {
     worker::handle_message(root, call, Ok(size));
 }
 
-/// Called when a gRPC call of a root ended without an answer.
+/// Called when a gRPC call of a root ended without a response message.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_grpc_close(root: u32, call: u32, status: u32) {
     worker::handle_message(root, call, Err(status));
@@ -82,8 +80,8 @@ extern "C" fn portcullis_on_response_trailers(context: u32, _count: usize) -> u3
     worker::stream(context).handle_response_trailers() as u32
 }
 
-/// Called when the request has ended. This is the last callback of a request, and the only one that Envoy calls for every
-/// request.
+/// Called when the request has ended. This is the last callback of a request. Envoy calls it for every request, even for a
+/// request that it could not parse.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_log(context: u32) {
     worker::end(context);

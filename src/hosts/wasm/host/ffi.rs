@@ -1,4 +1,4 @@
-//! The host functions that this crate calls directly, as declared by proxy-wasm ABI 0.2.1.
+//! The functions of Envoy that this crate calls directly, as the proxy-wasm ABI 0.2.1 declares them.
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {

@@ -1,13 +1,13 @@
-//! gRPC calls through Envoy clusters, and their response messages.
+//! Starts gRPC calls through Envoy clusters, and reads their response messages.
 
 use std::time::Duration;
 
 use super::{OK, ffi, serialize, take};
 
-/// A gRPC call with one message.
+/// A gRPC call with one request message and one response message.
 #[derive(Clone, Copy, Debug)]
 pub struct GrpcCall<'a> {
-    /// The cluster, as a serialized Envoy `GrpcService`.
+    /// The target of the call: a serialized Envoy `GrpcService` message that contains the cluster.
     pub upstream: &'a [u8],
     /// The full name of the service.
     pub service: &'a str,
@@ -19,12 +19,14 @@ pub struct GrpcCall<'a> {
     pub timeout: Duration,
 }
 
-/// Starts a call. Returns `None` if the call failed immediately: unknown cluster, no healthy endpoint, or too many calls.
+/// Starts a call and returns its id. Returns `None` if Envoy cannot start the call: the cluster is unknown, has no healthy
+/// endpoint, or has too many calls.
 pub fn grpc_call(call: &GrpcCall<'_>) -> Option<u32> {
     let metadata = serialize([].into_iter());
     let millis = u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX);
     let mut token = 0_u32;
-    // SAFETY: every pointer and its length belong to a live slice; the host writes four bytes to the token's pointer.
+    // SAFETY: every pointer and its length belong to a live slice; Envoy writes four bytes to the last pointer, which points
+    // to a live u32.
     let status = unsafe {
         ffi::proxy_grpc_call(
             call.upstream.as_ptr(),
@@ -44,7 +46,8 @@ pub fn grpc_call(call: &GrpcCall<'_>) -> Option<u32> {
     (status == OK).then_some(token)
 }
 
-/// Returns the response message in the callback of a call; `None` if the message is longer than `most` bytes.
+/// Returns the response message of a call, which is available only in the callback for the message. `size` is its size in bytes.
+/// Returns `None` if the message is longer than `most` bytes.
 pub fn grpc_message(size: usize, most: usize) -> Option<Vec<u8>> {
     const GRPC_RECEIVE_BUFFER: u32 = 5;
     if size > most {

@@ -1,4 +1,4 @@
-//! Compares the policy with a model of a browser's CORS checks, which is written from the Fetch standard alone.
+//! Compares the policy with a model of a browser's CORS checks, which is written only from the Fetch standard.
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};

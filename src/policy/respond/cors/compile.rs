@@ -67,7 +67,7 @@ fn origins(section: &Cors, problems: &mut Problems) -> Vec<OriginPattern> {
                     problems.add(place, format!("`{value}` {danger}"));
                 }
                 if pattern == OriginPattern::Any && section.allow_origins.len() > 1 {
-                    problems.add(place, "`*` already takes every origin: remove it, or all others");
+                    problems.add(place, "`*` already allows every origin: remove `*` or all other origins");
                 }
                 patterns.push(pattern);
             }
@@ -95,7 +95,7 @@ fn danger(pattern: &OriginPattern, section: &Cors) -> Option<&'static str> {
              loopback host for development",
         ),
         pattern if pattern.is_cleartext() && private => Some(
-            "with `allow_private_network: true` would open the private network to anyone on the way: use `https`, or a \
+            "with `allow_private_network: true` would open the private network to anyone on the network path: use `https`, or a \
              loopback host for development",
         ),
         _ => None,
@@ -105,7 +105,8 @@ fn danger(pattern: &OriginPattern, section: &Cors) -> Option<&'static str> {
 fn methods(section: &Cors, problems: &mut Problems) -> Methods {
     let Some(list) = &section.allow_methods else { return Methods::OfThePath };
     if list.is_empty() {
-        problems.add(&section.place, "`allow_methods` is empty: list methods, or leave it out for those the path has");
+        problems
+            .add(&section.place, "`allow_methods` is empty: list methods, or omit it to allow the methods of the path");
     }
     let mut methods: Vec<String> = Vec::new();
     for At { value, place } in list {
@@ -114,14 +115,14 @@ fn methods(section: &Cors, problems: &mut Problems) -> Methods {
             if section.allow_credentials {
                 problems.add(
                     place,
-                    star_with_credentials("list the methods, or leave `allow_methods` out for those the path has"),
+                    star_with_credentials("list the methods, or omit `allow_methods` to allow the methods of the path"),
                 );
             }
             if list.len() > 1 {
-                problems.add(place, "`*` already takes every method: remove it, or all others");
+                problems.add(place, "`*` already allows every method: remove `*` or all other methods");
             }
         } else if !is_token(value) {
-            problems.add(place, format!("`{value}` is not a method: a single word as `GET`, or `*`"));
+            problems.add(place, format!("`{value}` is not a method: write one word such as `GET`, or `*`"));
         } else if names::FORBIDDEN_METHODS.contains(&upper.as_str()) {
             problems.add(place, format!("no browser lets a script send `{value}`: remove it"));
         } else if *value != upper && names::USUAL_METHODS.contains(&upper.as_str()) {
@@ -151,16 +152,18 @@ fn headers(section: &Cors, problems: &mut Problems) -> AllowedHeaders {
                 problems.add(place, star_with_credentials("list the headers"));
             }
         } else if !is_token(value) {
-            problems.add(place, format!("`{value}` is not a header name: a single word as `Content-Type`, or `*`"));
+            problems
+                .add(place, format!("`{value}` is not a header name: write one word such as `Content-Type`, or `*`"));
         } else if names::RESPONSE_HEADERS.contains(&lower.as_str()) {
             problems.add(place, format!("`{value}` is a response header that the gateway sets itself: remove it"));
         } else if names::is_forbidden_request_header(&lower) {
-            problems.add(place, format!("no browser lets a script set `{value}`, so it is never asked for: remove it"));
+            problems
+                .add(place, format!("no browser lets a script set `{value}`, so no browser asks for it: remove it"));
         } else if any && lower != "authorization" {
             problems.add(
                 place,
                 format!(
-                    "`*` already takes `{value}`: remove one of the two (only `Authorization` must stand beside `*`)"
+                    "`*` already allows `{value}`: remove one of the two (only `Authorization` must be listed in addition to `*`)"
                 ),
             );
         }
@@ -183,10 +186,10 @@ fn expose(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
                 problems.add(place, star_with_credentials("list the headers"));
             }
             if list.len() > 1 {
-                problems.add(place, "`*` already exposes every header: remove it, or all others");
+                problems.add(place, "`*` already exposes every header: remove `*` or all other headers");
             }
         } else if !is_token(value) {
-            problems.add(place, format!("`{value}` is not a header name: a single word as `X-Trace-Id`, or `*`"));
+            problems.add(place, format!("`{value}` is not a header name: write one word such as `X-Trace-Id`, or `*`"));
         } else if names::FORBIDDEN_RESPONSE_HEADERS.contains(&lower.as_str()) {
             problems.add(place, format!("no browser lets a script read `{value}`: remove it"));
         } else if names::RESPONSE_HEADERS.contains(&lower.as_str()) {
@@ -203,7 +206,7 @@ fn max_age(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
         problems.add(
             place,
             format!(
-                "`max_age` of {} s is longer than any browser keeps an answer: at most 86400 s (one day)",
+                "`max_age` of {} s is longer than any browser keeps an answer: set at most 86400 s (one day)",
                 value.as_secs()
             ),
         );
@@ -213,7 +216,7 @@ fn max_age(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
 
 /// Returns the problem of `*` with credentials: browsers then treat `*` as the name of a method or header (Fetch §3.2.3).
 fn star_with_credentials(instead: &str) -> String {
-    format!("`*` means nothing to browsers beside `allow_credentials: true`: {instead}")
+    format!("`*` is not a wildcard for browsers with `allow_credentials: true`: {instead}")
 }
 
 #[cfg(test)]

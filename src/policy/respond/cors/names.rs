@@ -18,7 +18,8 @@ pub(super) const SAFELISTED_METHODS: [&str; 3] = ["GET", "HEAD", "POST"];
 /// Methods that no script can use (Fetch §2.2.1, forbidden method).
 pub(super) const FORBIDDEN_METHODS: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
 
-/// Standard methods, which authors may write in lower case. Fetch itself converts only some of them to upper case.
+/// Standard methods. The compiler reports them if they are written in lower case, because methods are case-sensitive and
+/// browsers convert only some of them to upper case.
 pub(super) const USUAL_METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
 /// Response headers that no script can read (Fetch §2.2.2, forbidden response-header name).

@@ -7,7 +7,7 @@ use super::{AllowedHeaders, CorsPolicy, Methods, names};
 use crate::config::header_name::is_token;
 use crate::policy::verdict::plan::HeaderFields;
 
-/// A CORS-preflight request (Fetch standard, §4.8).
+/// The headers of a CORS-preflight request (Fetch standard, §4.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preflight<'r> {
     /// The value of `Origin`.
@@ -20,7 +20,7 @@ pub struct Preflight<'r> {
     pub private_network: bool,
 }
 
-/// The answer to a preflight.
+/// The answer of the policy to a preflight, without the headers that every reply has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreflightAnswer {
     /// 204 if the origin is allowed, and otherwise 403. A refused method or header also gets 204, but is missing from the
@@ -85,8 +85,9 @@ impl CorsPolicy {
             // methods that are always allowed.
             headers.push((Rc::from(names::ALLOW_METHODS), Rc::from(names::SAFELISTED_METHODS.join(", "))));
         }
-        // If a header is refused and a list cannot express the policy (`*`, or too many names), no list is sent. The browser
-        // then also refuses the request.
+        // The browser compares the requested headers with this list, and refuses the request if one is missing. If the policy
+        // refuses a header, the list is left out in the cases in which this comparison could succeed: the policy contains `*`,
+        // or the request has too many names to check.
         let list = request.headers.unwrap_or_default();
         let is_plain =
             !self.headers.any && list.len() <= LONGEST_LIST && list.split(|b| *b == b',').count() <= MAX_NAMES;
@@ -129,8 +130,8 @@ impl Methods {
 }
 
 impl AllowedHeaders {
-    /// Checks that the policy allows every name in the list. Names are case-insensitive, and empty elements are skipped (RFC 9110
-    /// §5.6.1.2). The number of names is bounded.
+    /// Checks that the policy allows every requested header name in `list`. Names are case-insensitive, and empty elements are
+    /// skipped (RFC 9110 §5.6.1.2). Refuses a list that is too long or has too many names, so that the work is bounded.
     fn permit(&self, list: &[u8]) -> Result<(), PreflightRefusal> {
         if list.len() > LONGEST_LIST {
             return Err((HEADER_NOT_ALLOWED, Some(Cow::Borrowed("the list of requested headers is too long"))));
@@ -148,7 +149,7 @@ impl AllowedHeaders {
                 return Err((HEADER_NOT_ALLOWED, shown(name)));
             }
             if name.eq_ignore_ascii_case(b"authorization") {
-                let detail = "`*` in allow_headers does not cover `authorization`; list it beside `*`";
+                let detail = "`*` in allow_headers does not cover `authorization`: list it in addition to `*`";
                 return Err((HEADER_NOT_ALLOWED, Some(Cow::Borrowed(detail))));
             }
         }

@@ -1,4 +1,4 @@
-//! Tests of CORS answers to browsers and other clients. The cases are in tables.
+//! Tests of CORS answers to browsers and other clients.
 
 use std::rc::Rc;
 use std::time::Duration;

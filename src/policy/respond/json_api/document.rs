@@ -11,12 +11,18 @@ use crate::strict_json::{Bounds, JsonKind, JsonRef, MAX_DEPTH};
 
 /// Maps a body to a JSON:API document. `self_target` is the target of the request as the client sent it.
 ///
-/// The caller bounds the size of the body. Memory grows linearly with it: on a 32-bit machine the outline needs at most 24 bytes for
-/// each byte of the body, while it grows. A document can be longer than its body by a factor that depends on the mapping alone.
+/// The caller bounds the size of the body. Memory grows linearly with it: on a 32-bit machine, the outline needs at most 24 bytes for
+/// each byte of the body. A document can be several times longer than the body, because each resource repeats the names of the
+/// mapping. So `max_bytes` bounds the document.
 ///
 /// # Errors
 /// Returns the reason why the body cannot become a valid document.
-pub fn map_document(mapping: &Mapping, body: &[u8], self_target: &str) -> Result<Vec<u8>, MappingFault> {
+pub fn map_document(
+    mapping: &Mapping,
+    body: &[u8],
+    self_target: &str,
+    max_bytes: usize,
+) -> Result<Vec<u8>, MappingFault> {
     let bounds = Bounds { depth: MAX_DEPTH, values: usize::MAX };
     let outline = strict_json::outline(body, bounds).map_err(MappingFault::Malformed)?;
     let root = outline.root();
@@ -24,14 +30,16 @@ pub fn map_document(mapping: &Mapping, body: &[u8], self_target: &str) -> Result
         None => root,
         Some(pointer) => root.find(pointer).ok_or_else(|| MappingFault::DataMissing(pointer.to_string()))?,
     };
+    let capacity = body.len().saturating_mul(2).min(max_bytes);
     let mut writer =
-        DocumentWriter { mapping, left_out: left_out(mapping), out: String::with_capacity(2 * body.len()) };
+        DocumentWriter { mapping, left_out: left_out(mapping), out: String::with_capacity(capacity), max_bytes };
     writer.out.push_str("{\"jsonapi\":{\"version\":\"1.1\"}");
     writer.links(root, data.kind() == JsonKind::List, self_target)?;
     writer.out.push_str(",\"data\":");
     writer.data(data)?;
     writer.meta(root)?;
     writer.out.push('}');
+    writer.check_size()?;
     Ok(writer.out.into_bytes())
 }
 
@@ -51,6 +59,7 @@ struct DocumentWriter<'m> {
     mapping: &'m Mapping,
     left_out: Vec<&'m str>,
     out: String,
+    max_bytes: usize,
 }
 
 impl DocumentWriter<'_> {
@@ -104,6 +113,7 @@ impl DocumentWriter<'_> {
                     }
                     self.all(&[if index == 0 { "" } else { "," }]);
                     ids.add(self.resource(item)?);
+                    self.check_size()?;
                 }
                 self.out.push(']');
                 if let Some(item) = ids.repeated().and_then(|index| data.items().nth(index)) {
@@ -163,6 +173,7 @@ impl DocumentWriter<'_> {
             self.all(&[if index == 0 { "" } else { "," }]);
             self.identifier(resource_type, &id);
             self.out.push('}');
+            self.check_size()?;
             ids.add(id);
         }
         self.out.push(']');
@@ -195,6 +206,11 @@ impl DocumentWriter<'_> {
         value.names().try_for_each(check_name)?;
         self.out.push_str(value.text());
         Ok(())
+    }
+
+    /// Checks the size of the document so far. Between two checks, the document grows at most by one resource.
+    fn check_size(&self) -> Result<(), MappingFault> {
+        if self.out.len() > self.max_bytes { Err(MappingFault::TooLarge) } else { Ok(()) }
     }
 
     fn all(&mut self, parts: &[&str]) {

@@ -1,11 +1,11 @@
-//! Writes the document for an error response of the upstream.
+//! Writes the JSON:API document for an error response of the upstream.
 
 use std::fmt::Write;
 
 use super::reason::reason_phrase;
 
-/// Returns the `errors` document for a response with a 4xx or 5xx status. The title is the reason phrase of the status. `detail` is
-/// the body of the response if the client may see it: text, which is cut after 2 KiB. A body that is blank or not UTF-8 is left out.
+/// Returns the `errors` document for a response with a 4xx or 5xx status. The title is the reason phrase of the status. `detail`
+/// is the response body if the client may see it; its text is cut after 2 KiB. A body that is blank or not UTF-8 is left out.
 pub fn map_error(status: u16, request_id: &str, detail: Option<&[u8]>) -> Vec<u8> {
     let mut out = String::with_capacity(256);
     out.push_str("{\"jsonapi\":{\"version\":\"1.1\"},\"errors\":[{");

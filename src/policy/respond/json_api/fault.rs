@@ -23,6 +23,8 @@ pub enum MappingFault {
     RepeatedId(String),
     /// JSON:API does not allow the name of this member.
     BadName(String),
+    /// The document would be larger than the caller allows.
+    TooLarge,
     /// A link is neither a string nor `null`.
     BadLink(String, &'static str),
 }
@@ -35,7 +37,11 @@ impl fmt::Display for MappingFault {
             }
             MappingFault::Malformed(fault) => write!(f, "the body is not accepted: {fault}"),
             MappingFault::DataMissing(at) => {
-                write!(f, "{}: not found, but `data` refers to it: an object, a list or null", FaultPlace(at))
+                write!(
+                    f,
+                    "{}: the body has no such value, but `data` must refer to an object, a list or null",
+                    FaultPlace(at)
+                )
             }
             MappingFault::NotResources(at, found) => {
                 write!(f, "{}: found {found}, but only an object, a list or null can be `data`", FaultPlace(at))
@@ -46,7 +52,7 @@ impl fmt::Display for MappingFault {
             MappingFault::BadId(at, found) => {
                 write!(
                     f,
-                    "{}: found {found}, but an id is a string or an integer written in digits alone",
+                    "{}: found {found}, but an id must be a string or an integer without a fraction or exponent",
                     FaultPlace(at)
                 )
             }
@@ -56,8 +62,9 @@ impl fmt::Display for MappingFault {
             MappingFault::BadName(at) => {
                 write!(f, "{}: JSON:API does not allow this member name: {NAMES}", FaultPlace(at))
             }
+            MappingFault::TooLarge => f.write_str("the document is too large"),
             MappingFault::BadLink(at, found) => {
-                write!(f, "{}: found {found}, but a link is a string or null", FaultPlace(at))
+                write!(f, "{}: found {found}, but a link must be a string or null", FaultPlace(at))
             }
         }
     }

@@ -15,8 +15,8 @@ pub(super) struct ResourceId<'t> {
 }
 
 impl<'t> ResourceId<'t> {
-    /// Reads an id. A number must be an integer in its shortest form. Otherwise two spellings of one number, such as `7` and `7.0`,
-    /// would be ids of two resources.
+    /// Reads an id. A number must be an integer in its shortest form, because two spellings of one number, such as `7` and
+    /// `7.0`, would become the ids of two resources.
     pub fn read(value: JsonRef<'_, 't>) -> Result<ResourceId<'t>, MappingFault> {
         let written = value.text();
         let fault = |found| Err(MappingFault::BadId(value.pointer(), found));
@@ -24,7 +24,7 @@ impl<'t> ResourceId<'t> {
             (_, Some(text)) if text.is_empty() => fault("an empty string"),
             (_, Some(text)) => Ok(ResourceId { written, text }),
             (JsonKind::Number, _) if written == "-0" || written.contains(['.', 'e', 'E']) => {
-                fault("a number that is no plain integer")
+                fault("a number that is not a plain integer")
             }
             (JsonKind::Number, _) => Ok(ResourceId { written, text: Cow::Borrowed(written) }),
             _ => fault(described(value)),
@@ -50,7 +50,7 @@ impl<'t> UniqueIds<'t> {
         self.0.push((id.text, self.0.len()));
     }
 
-    /// Returns the index of the first item whose id an earlier item has.
+    /// Returns the index of the first item that has the same id as an earlier item.
     pub fn repeated(mut self) -> Option<usize> {
         self.0.sort_unstable();
         let later = self.0.windows(2).filter_map(|pair| match pair {

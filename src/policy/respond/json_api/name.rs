@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A name that the mapping gives to a resource type or a member (JSON:API 1.1, section Member Names).
+/// A name that the document sets for a resource type or a member (JSON:API 1.1, section Member Names).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MemberName(String);
 
@@ -75,7 +75,7 @@ pub(super) const RESERVED: [&str; 4] = ["id", "type", "links", "relationships"];
 
 /// The accepted names, for messages.
 pub(super) const NAMES: &str =
-    "it has letters, digits and characters beyond ASCII, and between them also `-`, `_` and spaces";
+    "a name has only letters, digits and characters beyond ASCII, and between them also `-`, `_` and spaces";
 
 #[cfg(test)]
 mod tests {

@@ -43,7 +43,8 @@ fn plain() -> Mapping {
 }
 
 fn map(mapping: &Mapping, body: &str) -> Result<String, String> {
-    let document = map_document(mapping, body.as_bytes(), "/orders?page=2").map_err(|fault| fault.to_string())?;
+    let document =
+        map_document(mapping, body.as_bytes(), "/orders?page=2", usize::MAX).map_err(|fault| fault.to_string())?;
     assert_eq!(judged(&document), Ok(()), "{body}");
     Ok(String::from_utf8(document).unwrap())
 }
@@ -103,7 +104,7 @@ fn objects_lists_and_null_are_data() {
 #[test]
 fn bodies_that_cannot_be_mapped_name_the_location() {
     const DATA: &str = "but only an object, a list or null can be `data`";
-    const ID: &str = "but an id is a string or an integer written in digits alone";
+    const ID: &str = "but an id must be a string or an integer without a fraction or exponent";
     for (body, expected) in [
         ("", "the body is not accepted: not JSON".to_string()),
         (r#"{"a":1,"a":2}"#, "the body is not accepted: member `a` is repeated in one object".to_string()),
@@ -119,9 +120,9 @@ fn bodies_that_cannot_be_mapped_name_the_location() {
         (r#"{"id":{}}"#, format!("`/id`: found an object, {ID}")),
         (r#"{"id":[1]}"#, format!("`/id`: found a list, {ID}")),
         (r#"{"id":false}"#, format!("`/id`: found a boolean, {ID}")),
-        (r#"{"id":1.0}"#, format!("`/id`: found a number that is no plain integer, {ID}")),
-        (r#"{"id":1e3}"#, format!("`/id`: found a number that is no plain integer, {ID}")),
-        (r#"{"id":-0}"#, format!("`/id`: found a number that is no plain integer, {ID}")),
+        (r#"{"id":1.0}"#, format!("`/id`: found a number that is not a plain integer, {ID}")),
+        (r#"{"id":1e3}"#, format!("`/id`: found a number that is not a plain integer, {ID}")),
+        (r#"{"id":-0}"#, format!("`/id`: found a number that is not a plain integer, {ID}")),
         (r#"[{"id":1},{"id":2},{"id":"\u0031"}]"#, "`/2/id`: an earlier item of the list has the same id".to_string()),
         (r#"{"id":1,"a.b":"secret"}"#, format!("`/a.b`: JSON:API does not allow this member name: {}", name::NAMES)),
         (
@@ -143,16 +144,16 @@ fn bodies_that_cannot_be_mapped_name_the_location() {
 fn faults_refer_to_the_mapped_parts_of_the_body() {
     let body = |item: &str, rest: &str| format!(r#"{{"items":[{{"order_id":1,{item}}}],{rest}}}"#);
     for (body, expected) in [
-        ("{}".to_string(), "`/items`: not found"),
+        ("{}".to_string(), "`/items`: the body has no such value"),
         (r#"{"items":7}"#.to_string(), "`/items`: found a number"),
         (r#"{"items":[{"customer_id":1}]}"#.to_string(), "`/items/0/order_id`: found nothing"),
         (body(r#""customer_id":{"id":1}"#, r#""total":1"#), "`/items/0/customer_id`: found an object"),
-        (body(r#""customer_id":2.5"#, r#""total":1"#), "`/items/0/customer_id`: found a number that is no"),
+        (body(r#""customer_id":2.5"#, r#""total":1"#), "`/items/0/customer_id`: found a number that is not"),
         (body(r#""refs":{"tags":[1,null]}"#, r#""total":1"#), "`/items/0/refs/tags/1`: found null"),
         (body(r#""refs":{"tags":[1,"1"]}"#, r#""total":1"#), "`/items/0/refs/tags/1`: an earlier item"),
         (body(r#""_":1"#, r#""total":1"#), "`/items/0/_`: JSON:API does not allow"),
         (body(r#""a":1"#, r#""total":{"a b ":1}"#), "`/total/a b `: JSON:API does not allow"),
-        (body(r#""a":1"#, r#""paging":{"next":7}"#), "`/paging/next`: found a number, but a link"),
+        (body(r#""a":1"#, r#""paging":{"next":7}"#), "`/paging/next`: found a number, but a link must"),
     ] {
         let fault = map(&orders(), &body).unwrap_err();
         assert!(fault.starts_with(expected), "{body}: {fault}");

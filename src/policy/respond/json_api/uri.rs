@@ -9,7 +9,7 @@ pub(super) fn push_target(out: &mut String, target: &str) {
     push_escaped(out, target, 0);
 }
 
-/// Appends a link of the upstream. The result needs no escapes in JSON.
+/// Appends a link from the upstream's body as a URI reference. The result needs no escapes in JSON.
 pub(super) fn push_reference(out: &mut String, link: &str) {
     let path_start = link.find(['/', '?', '#']).unwrap_or(link.len());
     let scheme = link.find(':').filter(|colon| *colon < path_start).and_then(|colon| link.get(..colon));
@@ -33,8 +33,8 @@ pub(super) fn push_reference(out: &mut String, link: &str) {
     push_escaped(out, link, host_end);
 }
 
-/// Appends a link and percent-encodes all characters that a URI does not contain. Before `host_end`, brackets enclose an IP address.
-/// Elsewhere clients often send them as they are, such as in `page[number]=2`.
+/// Appends a link and percent-encodes all characters that a URI must not contain. Brackets are kept only before `host_end`,
+/// where they enclose an IP address. Elsewhere they are encoded, although links such as `?page[number]=2` often contain them.
 fn push_escaped(out: &mut String, link: &str, host_end: usize) {
     let mut has_fragment = false;
     for (at, byte) in link.bytes().enumerate() {

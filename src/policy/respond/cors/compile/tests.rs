@@ -15,7 +15,7 @@ fn unsafe_or_ineffective_sections_are_rejected_with_their_place() {
             section("https://a.test https://a.test", None, "", ""),
             &["cors.allow_origins[1]: origin `https://a.test` is listed twice"],
         ),
-        (section("* https://a.test", None, "", ""), &["cors.allow_origins[0]: `*` already takes every origin"]),
+        (section("* https://a.test", None, "", ""), &["cors.allow_origins[0]: `*` already allows every origin"]),
         (
             section("https://a.test/", None, "", ""),
             &["cors.allow_origins[0]: `https://a.test/` would match no browser's"],
@@ -45,9 +45,9 @@ fn unsafe_or_ineffective_sections_are_rejected_with_their_place() {
         (
             with_credentials(section(APP, Some("*"), "*", "*")),
             &[
-                "cors.allow_headers[0]: `*` means nothing to browsers",
-                "cors.allow_methods[0]: `*` means nothing to browsers",
-                "cors.expose_headers[0]: `*` means nothing to browsers",
+                "cors.allow_headers[0]: `*` is not a wildcard for browsers",
+                "cors.allow_methods[0]: `*` is not a wildcard for browsers",
+                "cors.expose_headers[0]: `*` is not a wildcard for browsers",
             ],
         ),
         (section(APP, Some(""), "", ""), &["cors: `allow_methods` is empty"]),
@@ -59,7 +59,7 @@ fn unsafe_or_ineffective_sections_are_rejected_with_their_place() {
         (section(APP, Some("connect"), "", ""), &["cors.allow_methods[0]: no browser lets a script send `connect`"]),
         (section(APP, Some("PUT,GET"), "", ""), &["cors.allow_methods[0]: `PUT,GET` is not a method"]),
         (section(APP, Some("PUT PUT"), "", ""), &["cors.allow_methods[1]: method `PUT` is listed twice"]),
-        (section(APP, Some("PUT *"), "", ""), &["cors.allow_methods[1]: `*` already takes every method"]),
+        (section(APP, Some("PUT *"), "", ""), &["cors.allow_methods[1]: `*` already allows every method"]),
         (section(APP, None, "X-A x-a", ""), &["cors.allow_headers[1]: header `x-a` is listed twice"]),
         (section(APP, None, "X:A", ""), &["cors.allow_headers[0]: `X:A` is not a header name"]),
         (
@@ -70,7 +70,7 @@ fn unsafe_or_ineffective_sections_are_rejected_with_their_place() {
             section(APP, None, "Access-Control-Allow-Origin", ""),
             &["cors.allow_headers[0]: `Access-Control-Allow-Origin` is a response header"],
         ),
-        (section(APP, None, "* Authorization X-A", ""), &["cors.allow_headers[2]: `*` already takes `X-A`"]),
+        (section(APP, None, "* Authorization X-A", ""), &["cors.allow_headers[2]: `*` already allows `X-A`"]),
         (section(APP, None, "", "Set-Cookie"), &["cors.expose_headers[0]: no browser lets a script read `Set-Cookie`"]),
         (section(APP, None, "", "X-A x-A"), &["cors.expose_headers[1]: header `x-A` is listed twice"]),
         (section(APP, None, "", "* X-A"), &["cors.expose_headers[0]: `*` already exposes every header"]),
