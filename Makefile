@@ -1,4 +1,4 @@
-# All commands of the project. Dependencies are downloaded or built on first use, into build/ and target/.
+# The commands for development. `make` downloads or builds dependencies at their first use, into build/ and target/.
 
 ENVOY_VERSION ?= 1.40.0
 PORT ?= 8080
@@ -44,7 +44,7 @@ test-all: test ## also run the slow tests: all cases through every version of En
 
 test-versions: wasm ## run the cases, traps and configurations through each older supported version of Envoy
 	@$(OLDER_ENVOYS)
-	# Run two versions in parallel, because each mostly waits.
+	# Run two versions in parallel, because each run spends most of its time waiting.
 	$(MAKE) --no-print-directory --jobs=2 --keep-going $$(printf 'test-version-%s ' $$versions)
 
 test-smoke: wasm
@@ -75,7 +75,7 @@ check: rust wasm-toolchain ## check formatting, lints on both targets, documenta
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
 	cargo test --quiet --workspace --test tidy
 
-bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/bench/ (BENCH=--quick for a shorter run)
+bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/bench/ (BENCH=--quick: shorter; BENCH=--responses: only bodies)
 	@cargo build --quiet --release --bin portcullis
 	cargo run --quiet --release --package test-harness --bin bench -- $(BENCH)
 
@@ -122,7 +122,7 @@ dist/portcullis.wasm dist/portcullis-full.wasm &: $(WASM_SOURCES) src/strict_jso
 	$(SETUP)/wasm-cargo build build/portcullis-full.wasm full
 	cargo run --quiet --package pack -- build/portcullis-full.wasm dist/portcullis-full.wasm
 
-# Set-up. A script does nothing if its work is already done. If it fails, it prints one line about what is missing.
+# The set-up scripts. A script does nothing if its work is already done. If it fails, it prints one line about what is missing.
 
 rust:
 	@$(SETUP)/rust

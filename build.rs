@@ -1,7 +1,7 @@
 //! Generates the defaults and bounds of configuration keys, as Rust constants, from `docs/gateway.schema.json`.
 //!
-//! The JSON Schema is the one source of these facts: the reader uses the constants, and the tables of `docs/configuration.md` are
-//! generated from the same members.
+//! The JSON Schema is the only source of defaults and bounds: `src/config` uses the generated constants, and `make reference`
+//! writes the tables of `docs/configuration.md` from the same schema.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Returns the members of a schema together with the members of the schemas that it refers to.
+/// Returns the members of a key's schema, and the members of the schemas that it refers to with `$ref`.
 fn resolve(schema: &Value, described: &Value) -> Result<Map<String, Value>, String> {
     let mut members = described.as_object().ok_or("a key is not described by an object")?.clone();
     while let Some(Value::String(reference)) = members.remove("$ref") {
@@ -50,7 +50,7 @@ fn resolve(schema: &Value, described: &Value) -> Result<Map<String, Value>, Stri
     Ok(members)
 }
 
-/// Returns the constant of a key; an empty string if the key has neither a default nor bounds.
+/// Returns the code of the constant for a key; an empty string if the key has neither a default nor bounds.
 fn constant(key: &str, members: &Map<String, Value>, longest: &str) -> Result<String, String> {
     let default = members.get("default");
     let (minimum, maximum) = (members.get("minimum"), members.get("maximum"));
@@ -88,7 +88,7 @@ fn constant(key: &str, members: &Map<String, Value>, longest: &str) -> Result<St
     Ok(format!("/// `{key}`\npub const {}: {kind} = {value};\n", key.to_uppercase()))
 }
 
-/// Returns the type and the value of a key with bounds.
+/// Returns the code of the type and of the value for a key with bounds. The value contains `NAME` instead of the key.
 fn bounded(kind: &str, least: &str, most: &str, default: Option<String>) -> (String, String) {
     let (kind, default) = match default {
         Some(default) => (format!("BoundedKey<{kind}>"), default),
@@ -97,13 +97,13 @@ fn bounded(kind: &str, least: &str, most: &str, default: Option<String>) -> (Str
     (kind, format!("BoundedKey {{ name: NAME, least: {least}, most: {most}, default: {default} }}"))
 }
 
-/// Returns the constructor of a duration that the schema writes as a number of seconds.
+/// Returns the code of a `Duration` that the schema contains as a number of seconds.
 fn seconds(number: &Value) -> Result<String, String> {
     let millis = number.as_f64().map(|seconds| (seconds * 1_000.0).round());
     millis.map(|millis| format!("Duration::from_millis({millis:.0})")).ok_or_else(|| format!("`{number}` is no number"))
 }
 
-/// Returns the constructor of a duration in the form of the document, such as `30s`.
+/// Returns the code of a `Duration` that the schema contains as a string such as `30s`; `None` if the string is malformed.
 fn duration(text: &Value) -> Option<String> {
     let text = text.as_str()?;
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);

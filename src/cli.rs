@@ -1,6 +1,6 @@
-//! The commands of `portcullis`: check and explain documents, generate Envoy configuration, and import from other gateways.
+//! The command line tool `portcullis`: parses the command line, runs the command, and writes its result.
 //!
-//! Results go to standard output, and all other messages go to standard error. Each command has its own file.
+//! Results go to standard output, and all other messages go to standard error. Each command has its own file or folder in `cli`.
 
 mod can;
 mod check;
@@ -45,11 +45,11 @@ use output::Output;
 /// The exit status of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// The command succeeded without problems; for `explain`, the request is allowed.
+    /// The command succeeded. For `explain`, the request is allowed.
     Success = 0,
     /// The document has problems, or the command failed.
     Failure = 1,
-    /// The request is refused; only `explain` returns this status.
+    /// The request is refused. Only `explain` returns this status.
     Denied = 2,
     /// The command line is invalid (EX_USAGE of sysexits).
     Usage = 64,
@@ -61,29 +61,29 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The result of a command: its output and its exit status.
+/// The result of a command that did not fail.
 struct ToolOutcome {
-    /// The result, which is written to standard output.
+    /// The text for standard output.
     result: Output,
-    /// Lines for standard error.
+    /// The lines for standard error.
     notes: Vec<String>,
     exit: Exit,
 }
 
-/// Why a command failed.
+/// The reason why a command failed.
 enum Failure {
-    /// The documents have problems; each problem has the name of its file.
+    /// The problems in documents, each with the name of its file.
     Problems(Vec<(String, Problem)>),
-    /// Another failure, described in one line.
+    /// A description of any other failure, in one line.
     Message(String),
 }
 
-/// Formats a SHA-256 digest as `sha256:` and hexadecimal digits.
+/// Formats a SHA-256 digest as `sha256:` and 64 hexadecimal digits, as in the `hash` of an API key.
 fn hash_text(digest: impl AsRef<[u8]>) -> String {
     digest.as_ref().iter().fold("sha256:".to_string(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// Returns the hint that follows an unknown name in an error message, if a similar name exists.
+/// Returns the end of an error message about an unknown name: a hint if `near` is a similar name, and otherwise an empty string.
 fn hint(near: Option<&str>) -> String {
     near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
 }
@@ -130,7 +130,7 @@ enum ToolCommand {
     WhoCan(who_can::WhoCanOptions),
 }
 
-/// Runs one command line. The first argument is the program name.
+/// Runs the command of a command line, and writes its result. The first argument is the program name. Returns the exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let command = match Arguments::try_parse_from(&arguments) {
@@ -154,9 +154,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     finish(outcome)
 }
 
-/// Prints a usage error or the help that the user requested.
+/// Prints a usage error, or the help or version that the user requested.
 fn misunderstood(arguments: &[OsString], error: clap::Error) -> Exit {
-    // The error message can contain arguments, so the error is created again from printable arguments.
+    // The error message can contain arguments, and an argument can contain control characters. So the error is created again
+    // from arguments without them.
     let printable: Vec<OsString> = arguments.iter().map(|argument| output::argument(argument)).collect();
     match Arguments::try_parse_from(&printable) {
         Err(error) => drop(error.print()),
@@ -165,7 +166,8 @@ fn misunderstood(arguments: &[OsString], error: clap::Error) -> Exit {
     if error.use_stderr() { Exit::Usage } else { Exit::Success }
 }
 
-/// Writes the result to standard output and the notes to standard error. A closed pipe (`| head`) is not an error.
+/// Writes the result to standard output and the notes to standard error. It is not an error if the reader closes the pipe, as in
+/// `portcullis … | head`.
 fn finish(outcome: Result<ToolOutcome, Failure>) -> Exit {
     let (result, notes, exit) = match outcome {
         Ok(ToolOutcome { result, notes, exit }) => (result, notes, exit),

@@ -70,7 +70,7 @@ fn check_version(fields: &Fields<'_>) {
     }
 }
 
-/// Reads all sections, in the order of the reference documentation.
+/// Reads all sections, and reports a document that has neither `routes` nor `public_paths`.
 fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Document> {
     let fields = root.fields()?;
     check_version(&fields);
@@ -105,7 +105,7 @@ fn read_document(root: &Field<'_>, environment: Environment<'_>) -> Option<Docum
         bounds: fields.get("bounds").and_then(|f| WorkerBounds::read(&f)),
     };
     if fields.get("routes").is_none() && document.public_paths.is_empty() {
-        fields.problem("`routes` is missing: a gateway without routes refuses everything");
+        fields.problem("`routes` is missing: add `routes` or `public_paths`, or the gateway refuses every request");
     }
     fields.finish();
     Some(document)
@@ -120,7 +120,7 @@ fn required_auth(field: &Field<'_>) -> At<Auth> {
 fn default_auth(field: &Field<'_>) -> At<Auth> {
     match Auth::read(field) {
         Some(At { value: Auth::None | Auth::Optional, .. }) => {
-            field.problem("only a route can be open: write `none` or `optional` on the route");
+            field.problem("only a route can be open: set `auth: none` or `auth: optional` on the route");
             required_auth(field)
         }
         found => found.unwrap_or_else(|| required_auth(field)),
@@ -132,12 +132,13 @@ impl ErrorSettings {
         let fields = field.fields()?;
         let realm = fields.get("realm");
         let text = realm.as_ref().and_then(|f| f.text());
-        // A realm is a quoted-string (RFC 9110 §5.6.4). A realm without quotes and backslashes needs no escaping.
+        // A challenge contains the realm as a quoted string (RFC 9110 §5.6.4). Without quotes and backslashes, it needs no
+        // escaping.
         let is_plain = |t: &String| t.bytes().all(|b| (0x20..0x7f).contains(&b) && !matches!(b, b'"' | b'\\'));
         if let (Some(field), Some(text)) = (&realm, &text)
             && !is_plain(text)
         {
-            field.problem("a realm may contain only visible ASCII and spaces, without quotes and backslashes");
+            field.problem("a realm may contain only visible ASCII and spaces, but no quotes and no backslashes");
         }
         let usual = schema_keys::errors::PERMISSION_DENIED_STATUS;
         let denied = fields.get(usual.name);
@@ -145,7 +146,7 @@ impl ErrorSettings {
         if let (Some(field), Some(status)) = (&denied, status)
             && !matches!(status, 401 | 403)
         {
-            field.problem(format!("`{status}` is neither 403 nor 401"));
+            field.problem(format!("`{status}` is not accepted here (accepted: 403, 401)"));
         }
         fields.finish();
         Some(ErrorSettings { realm: text.filter(is_plain), denied_as_401: status.unwrap_or(usual.default) == 401 })
@@ -161,12 +162,12 @@ impl Audit {
     }
 }
 
-/// Reads the `cors` of a route: a policy, or `false`, which disables CORS.
+/// Reads the `cors` of a route: a policy, or `false`, which disables CORS and returns `Some(None)`.
 fn cors_setting(field: &Field<'_>) -> Option<Option<Cors>> {
     match field.node.value {
         Value::Bool(false) => Some(None),
         Value::Bool(true) => {
-            field.problem("expected a CORS policy or `false`; without `cors`, the document's policy applies");
+            field.problem("expected a CORS policy or `false`; to use the document's policy, omit `cors`");
             None
         }
         _ => Cors::read(field).map(Some),
@@ -194,7 +195,7 @@ mod tests {
         };
         assert_eq!([read(json!(403)), read(json!(401))], ["", ""]);
         for status in [400, 402, 404, 500] {
-            assert_eq!(read(json!(status)), format!("`{status}` is neither 403 nor 401"));
+            assert_eq!(read(json!(status)), format!("`{status}` is not accepted here (accepted: 403, 401)"));
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Gregorian calendar dates in UTC, converted from and to days since 1970-01-01.
+//! Gregorian calendar dates in UTC, and their conversion from and to a number of days since 1970-01-01.
 
-/// A calendar date in UTC.
+/// A date of the Gregorian calendar in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Date {
     /// The year.
@@ -12,9 +12,9 @@ pub struct Date {
 }
 
 impl Date {
-    /// Returns the date this many days after 1970-01-01.
+    /// Returns the date that is `days` days after 1970-01-01.
     pub fn of_day(days: u64) -> Date {
-        // Counts years from March, so that a leap day is the last day of its year (Howard Hinnant, chrono-dates).
+        // Counts years from 1 March, so that a leap day is the last day of its year (Howard Hinnant, chrono-dates).
         let shifted = days + 719_468;
         let era = shifted / 146_097;
         let day_of_era = shifted % 146_097;

@@ -1,4 +1,4 @@
-//! The hosts: each host turns the callbacks of one Envoy extension interface into events, and performs the resulting commands.
+//! The hosts. A host passes the callbacks of Envoy to the gateway as events, and performs the commands that the gateway returns.
 
 #[cfg(target_os = "wasi")]
 pub mod wasm;

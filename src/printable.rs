@@ -1,6 +1,6 @@
-//! Escapes control characters and invisible characters, so that text is safe to print in a terminal or a log.
+//! Escapes control characters and invisible characters, so that a text is safe to print in a terminal or a log.
 //!
-//! The functions use the escapes of JSON (RFC 8259 §7), so JSON text stays valid and keeps its meaning.
+//! The escapes are those of JSON (RFC 8259 §7), so a JSON text stays valid and keeps its meaning.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -10,15 +10,15 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
 
-/// Escapes the text but keeps line breaks and tabs, for multi-line text such as pretty-printed JSON.
+/// Escapes the text but keeps its line breaks and tabs. Use it for text of several lines, such as pretty-printed JSON.
 pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 
-/// Returns `true` for characters that a terminal does not show as themselves: controls (C0, DEL, C1), line and paragraph
+/// Returns `true` for characters that a terminal executes or does not show: control characters (C0, DEL, C1), line and paragraph
 /// separators, bidirectional controls (CVE-2021-42574), and all other invisible characters.
 pub fn is_hidden(c: char) -> bool {
-    // Most text is ASCII and needs no table.
+    // Most characters are ASCII, which needs no search in the table.
     if c.is_ascii() {
         return c.is_ascii_control();
     }
@@ -26,7 +26,7 @@ pub fn is_hidden(c: char) -> bool {
 }
 
 fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
-    // Most audit records are printable ASCII and are returned unchanged.
+    // Most audit records are printable ASCII, so the common case returns the text without a copy.
     if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
         return Cow::Borrowed(text);
     }
@@ -49,7 +49,8 @@ fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Non-ASCII characters of general categories Cc, Cf, Zl and Zp, and `Default_Ignorable_Code_Point` (Unicode 16).
+/// The non-ASCII characters of the general categories Cc, Cf, Zl and Zp, and those with the property
+/// `Default_Ignorable_Code_Point` (Unicode 16).
 const HIDDEN: [(u32, u32); 31] = [
     (0x0080, 0x009f),
     (0x00ad, 0x00ad),
@@ -76,7 +77,7 @@ const HIDDEN: [(u32, u32); 31] = [
     (0x0001_3430, 0x0001_343f),
     (0x0001_bca0, 0x0001_bca3),
     (0x0001_d173, 0x0001_d17a),
-    // Tags and supplementary variation selectors can encode hidden text.
+    // Tags and supplementary variation selectors, which can encode hidden text.
     (0x000e_0000, 0x000e_0fff),
     // Noncharacters.
     (0xfdd0, 0xfdef),

@@ -1,22 +1,21 @@
-//! The Protobuf wire format: reads and writes messages field by field, without a schema or a code generator.
+//! Reads and writes the Protobuf wire format field by field, without a schema and without generated code.
 //!
-//! The gateway reads and writes only four small messages. The modules that define the field numbers of these messages cite the
-//! source.
+//! The gateway needs only a few small messages. The modules that read or write them show the field numbers.
 
-/// Iterates over the fields of one message. If the bytes are malformed, the last item is `None`.
+/// The bytes of one message, as an iterator over its fields. If the bytes are malformed, the last item is `None`.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'b>(pub &'b [u8]);
 
-/// One field: its number and its value, by wire type.
+/// One field of a message: its number and its value. The variants are the wire types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire<'b> {
-    /// An integer, a Boolean or an enum value.
+    /// The wire type of integers, booleans and enum values.
     Varint(u64, u64),
-    /// Eight bytes.
+    /// The wire type of values with eight bytes, such as `double`.
     Fixed64(u64, u64),
-    /// A string, bytes or a nested message.
+    /// The wire type of strings, bytes and nested messages.
     Bytes(u64, &'b [u8]),
-    /// Four bytes.
+    /// The wire type of values with four bytes, such as `float`. The value is not kept.
     Fixed32(u64, u32),
 }
 
@@ -70,14 +69,14 @@ impl<'b> Message<'b> {
     }
 }
 
-/// Appends a field that contains a string, bytes or a nested message.
+/// Appends a field with a string, bytes or a nested message to an encoded message.
 pub fn put_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
     put_varint(out, field << 3 | 2);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-/// Appends an integer field.
+/// Appends a field with an integer to an encoded message.
 pub fn put_number(out: &mut Vec<u8>, field: u64, number: u64) {
     put_varint(out, field << 3);
     put_varint(out, number);

@@ -1,8 +1,7 @@
 //! JSON for security decisions: a strict parser that rejects ambiguous text, and a JSON Schema validator.
 //!
-//! If a token's header has two `alg` members, different parsers may use different ones, and an attacker can use this
-//! difference. So the parser rejects duplicate members. RFC 8259 §4 warns of them, and RFC 7515 §4 and RFC 7519 §4 allow
-//! rejecting them.
+//! For example, the header of a token can have two `alg` members. Two programs can then use different algorithms, and an attacker
+//! can exploit this difference. So the parser rejects duplicate members, which RFC 7515 §4 and RFC 7519 §4 allow.
 
 pub mod number;
 pub mod pointer;
@@ -23,16 +22,16 @@ use tree::Json;
 
 pub use reader::outline::{JsonKind, JsonRef, Outline};
 
-/// The reason why the parser rejects a text.
+/// The reason why the parser rejects a JSON text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Malformed {
-    /// An object has two members of this name, after resolving escapes.
+    /// An object has two members with this name. Names are compared after their escapes are decoded.
     DuplicateMember(String),
-    /// Arrays and objects are nested deeper than [`MAX_DEPTH`].
+    /// Arrays and objects are nested deeper than [`Bounds::depth`].
     TooDeep,
-    /// The text has more values than the bounds allow.
+    /// The text has more values than [`Bounds::values`].
     TooMany,
-    /// A number is outside the range of a double (RFC 8259 §6 allows parsers to set such a limit).
+    /// A number is outside the range of a double. RFC 8259 §6 allows parsers to limit the range of numbers.
     OutOfRange,
     /// A `\u` escape contains only one half of a surrogate pair. The JSON grammar allows such an escape, but Unicode does not
     /// (RFC 8259 §8.2).
@@ -63,32 +62,33 @@ impl std::error::Error for Malformed {}
 
 /// Parses one JSON value. Only whitespace may follow the value.
 ///
-/// Integers within `i64` or `u64` stay exact; every other number becomes the nearest `f64`.
+/// Integers in the range of `i64` or `u64` stay exact. Every other number becomes the nearest `f64`. Arrays and objects can be
+/// nested up to [`MAX_DEPTH`].
 pub fn parse(bytes: &[u8]) -> Result<Value, Malformed> {
     parse_to_depth(bytes, MAX_DEPTH)
 }
 
-/// Parses one JSON value like [`parse`], but with this bound on nesting. A scalar has depth 0, `[]` has depth 1. The maximum is
-/// 127.
+/// Parses one JSON value like [`parse`], but accepts nesting up to `max_depth`, at most 127. A scalar has depth 0, and `[]` has
+/// depth 1.
 pub fn parse_to_depth(bytes: &[u8], max_depth: usize) -> Result<Value, Malformed> {
     parse_within(bytes, Bounds { depth: max_depth, values: usize::MAX })
 }
 
-/// Bounds for parsing a text. The parsed tree needs much more memory than the text.
+/// Bounds for parsing a text. They limit the memory of the parsed tree, which can be much larger than the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The maximum nesting: a scalar has depth 0, `[]` has depth 1. Values above 127 count as 127.
+    /// The maximum nesting of arrays and objects: a scalar has depth 0, and `[]` has depth 1. A bound above 127 counts as 127.
     pub depth: usize,
     /// The maximum number of values: the top-level value, every item and every member.
     pub values: usize,
 }
 
-/// Parses one JSON value like [`parse`], within these bounds. Use [`read`] to keep the text of numbers.
+/// Parses one JSON value like [`parse`], but within other bounds. Use [`read`] to keep numbers as written.
 pub fn parse_within(bytes: &[u8], bounds: Bounds) -> Result<Value, Malformed> {
     read(bytes, bounds)?.into_value().ok_or(Malformed::OutOfRange)
 }
 
-/// Parses one JSON value into a tree that keeps the text of numbers. Only whitespace may follow the value.
+/// Parses one JSON value into a tree that keeps numbers as written. Only whitespace may follow the value.
 ///
 /// # Errors
 /// Returns the reason why the parser rejects the text.
@@ -97,7 +97,8 @@ pub fn read(bytes: &[u8], bounds: Bounds) -> Result<Json<'_>, Malformed> {
     reader::read(text, bounds)
 }
 
-/// Parses one JSON value into an outline, which keeps the location of each value. Only whitespace may follow the value.
+/// Parses one JSON value into an [`Outline`], which keeps the location of each value in the text. Only whitespace may follow the
+/// value.
 ///
 /// # Errors
 /// Returns the reason why the parser rejects the text.
@@ -106,8 +107,8 @@ pub fn outline(bytes: &[u8], bounds: Bounds) -> Result<Outline<'_>, Malformed> {
     reader::outline::outline(text, bounds)
 }
 
-/// The maximum nesting of arrays and objects. The claims of real tokens have fewer than ten levels. The bound prevents hostile
-/// text from overflowing the stack.
+/// The maximum nesting of arrays and objects for [`parse`]. Without a bound, a hostile text could overflow the stack. The claims
+/// of real tokens have fewer than ten levels.
 pub const MAX_DEPTH: usize = 32;
 
 #[cfg(test)]

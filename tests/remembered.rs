@@ -1,6 +1,6 @@
-//! A valid token is verified once and then cached. An invalid token is verified each time.
+//! Tests that a valid token is verified once and then cached, and that an invalid token is verified each time.
 
-#![expect(clippy::unwrap_used, reason = "a test's helpers end it as its assertions do")]
+#![expect(clippy::unwrap_used, reason = "a panic in a helper fails the test")]
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -81,7 +81,11 @@ fn a_token_is_verified_once() {
     gateway.verifier.result.set(false);
     assert_eq!(gateway.ask(&token, 1), (true, 0));
     assert_eq!(gateway.ask(&token, 3_599), (true, 0));
-    assert_eq!(gateway.ask(&token, 3_700), (false, 0), "expired, and believed because it was known");
+    assert_eq!(
+        gateway.ask(&token, 3_700),
+        (false, 0),
+        "refused as expired, but not verified again, because it is cached"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `portcullis can`: lists the routes that a caller can use, by running one request for each route through the filter's core.
+//! `portcullis can`: shows which routes a caller can use, by running one request for each route through the filter's core.
 
 use std::time::Duration;
 
@@ -23,10 +23,10 @@ pub struct CanOptions {
     source: StandInSource,
     #[command(flatten)]
     claims: SupposedClaims,
-    /// The id of a client; simulates requests with its key and its certificate, and with --claims also a token
+    /// The id of a client; the simulated requests send its key and its certificate, and with --claims also a token
     #[arg(long, value_name = "ID")]
     client: Option<String>,
-    /// The id of the key that the client sends; by default the first valid one
+    /// The id or prefix of the key that the client sends; by default its first valid key
     #[arg(long, value_name = "ID", requires = "client")]
     key: Option<String>,
     /// The time of the requests: 2026-03-01T10:00:00Z or seconds since 1970
@@ -70,14 +70,14 @@ pub fn run(options: &CanOptions) -> Result<ToolOutcome, Failure> {
         }
     };
     let note = client.map(|client| match names.is_empty() {
-        true => format!("client `{}` has no credential to send", client.id.value),
+        true => format!("client `{}` has no key and no certificate to send", client.id.value),
         false => format!("client `{}` sends {}", client.id.value, names.join(", ")),
     });
     Ok(ToolOutcome { result, notes: note.into_iter().collect(), exit: Exit::Success })
 }
 
-/// Returns the key with this id. Without an id, returns the first key that is valid in this gateway. If no key is valid,
-/// returns the first key.
+/// Returns the client's key with this id or prefix. Without an id, returns the client's first key that belongs to the gateway's
+/// environment and is valid at `now`. If it has no such key, returns its first key.
 fn key<'c>(
     client: &'c ClientSettings,
     id: Option<&str>,

@@ -1,4 +1,4 @@
-//! `portcullis check`: reports every problem with its file and location, and a one-line summary for each file without problems.
+//! `portcullis check`: reports every problem with its location, and summarizes each gateway document without problems.
 
 mod caches;
 mod carriers;
@@ -26,7 +26,7 @@ pub struct CheckOptions {
     /// The output format
     #[arg(long, value_enum, default_value = "text")]
     format: CheckFormat,
-    /// Also report requests that match two routes, and the route that is used
+    /// Also report requests that match two routes, and which of the two routes handles them
     #[arg(long)]
     overlaps: bool,
     #[command(flatten)]
@@ -35,13 +35,13 @@ pub struct CheckOptions {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum CheckFormat {
-    /// `file:line:col: path: message`, one per line
+    /// One line for each problem: `file:line:column: path: message`
     Text,
     /// One JSON object
     Json,
 }
 
-/// Checks all files, even if the first file has problems.
+/// Checks all files, even if the first file has problems. A file that cannot be read ends the command.
 pub fn run(options: &CheckOptions) -> Result<ToolOutcome, Failure> {
     let mut problems = Vec::new();
     let mut notes = Vec::new();
@@ -61,7 +61,9 @@ pub fn run(options: &CheckOptions) -> Result<ToolOutcome, Failure> {
                     problems.extend(broken.into_iter().map(|problem| (file.clone(), problem)));
                     notes.extend(gateway.notes(file));
                     if gateway.document.routes.is_empty() && gateway.document.public_paths.is_empty() {
-                        notes.push(format!("{file}: note: it has no routes, so every request is refused"));
+                        notes.push(format!(
+                            "{file}: note: the document has no routes and no public paths, so every request is refused"
+                        ));
                     }
                     let about_clients = clients::notes(&gateway.document);
                     let about_permissions = permissions::notes(&gateway.document);
@@ -108,8 +110,8 @@ pub fn noted(file: &str, place: &Place, note: &str) -> String {
     line(file, &Problem { place: place.clone(), message: format!("note: {note}") })
 }
 
-/// Returns a summary such as `gateway.yaml: 7 routes, 2 issuers, no problems`. If the document needs a feature that the smaller
-/// module lacks, the summary names the larger module.
+/// Returns a summary such as `gateway.yaml: 7 routes, 2 issuers, no problems`. If the document needs a module other than
+/// `portcullis.wasm`, the summary ends with the name of that module.
 fn summary(file: &str, gateway: &GatewayFile) -> String {
     let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
     let document = &gateway.document;

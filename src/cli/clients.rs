@@ -1,4 +1,4 @@
-//! `portcullis clients check`: reports every problem in a document of clients with its location, before gateways fetch it.
+//! `portcullis clients check`: checks a document of clients before gateways fetch it, and reports every problem in it.
 
 use clap::Subcommand;
 
@@ -19,7 +19,7 @@ pub enum ClientsAction {
     Check(FetchedDocument),
 }
 
-/// Checks the document and reports its clients and keys.
+/// Checks the document, and reports how many clients and keys it has.
 pub fn run(action: &ClientsAction) -> Result<ToolOutcome, Failure> {
     let ClientsAction::Check(options) = action;
     let file = &options.file;
@@ -46,14 +46,15 @@ pub fn run(action: &ClientsAction) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::line(result), notes, exit: Exit::Success })
 }
 
-/// Opens a document of clients with the size limits of this gateway, or with the default limits.
+/// Parses a document of clients. The size limits are those of the gateway to which `reader` belongs, or the defaults without a
+/// reader.
 pub fn open(file: &str, reader: Option<&ClientReader>) -> Result<Node, Failure> {
     let most = reader.map_or(USUAL_ENTRIES, ReadClients::most_entries);
     fetched_document::open(file, ClientReader::most_bytes_of(most), ClientReader::bounds_of(most))
 }
 
-/// Reads a document of clients as the given gateway would read it; the string is the name of the gateway. Without a gateway, only
-/// the checks that need no gateway are made.
+/// Reads a document of clients as the given gateway would read it; the string is the file name of the gateway document. Without
+/// a gateway, this function makes only the checks that need no gateway.
 pub fn read(file: &str, node: &Node, gateway: Option<(&str, &GatewayFile)>) -> Result<Vec<ClientSettings>, Failure> {
     let (clients, mut problems) = read_document(node);
     match gateway {
@@ -69,10 +70,12 @@ pub fn read(file: &str, node: &Node, gateway: Option<(&str, &GatewayFile)>) -> R
     if problems.is_empty() { Ok(clients) } else { Err(Failure::in_file(file, problems)) }
 }
 
-/// Returns the problems that this gateway would report in a document of clients.
+/// Fails with the problems that this gateway would report in a document of clients. Also fails if the gateway has no
+/// `clients_from`.
 pub fn check_for(gateway: &GatewayFile, name: &str, file: &str, node: &Node) -> Result<(), Failure> {
     let reader = gateway.policy.client_reader();
-    let reader = reader.ok_or_else(|| format!("{name} has no `clients_from`: it fetches no document of clients"))?;
+    let reader = reader
+        .ok_or_else(|| format!("{name} has no `clients_from`, so this gateway fetches no document of clients"))?;
     reader.read(node).map(drop).map_err(|problems| Failure::in_file(file, problems))
 }
 

@@ -1,12 +1,12 @@
-//! The only place where the command line reads the clock, and the formats in which a user can specify a time.
+//! Reads the clock for all commands, and parses the times and durations in their arguments.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::config::reader::parse_any_duration;
 use crate::config::time::rfc3339;
 
-/// Returns the time since the Unix epoch.
-#[expect(clippy::disallowed_methods, reason = "the command line is where the core's time comes from")]
+/// Returns the current time, as a duration since the Unix epoch.
+#[expect(clippy::disallowed_methods, reason = "the core reads no clock, so the command line passes the time to it")]
 pub fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -31,7 +31,7 @@ pub fn parse_end(text: &str) -> Result<Duration, String> {
 /// seconds.
 pub fn parse_span(text: &str) -> Result<Duration, String> {
     let span = parse_any_duration(text).filter(|_| !text.ends_with("ms"));
-    span.ok_or_else(|| "expected a span of time as 90s, 15m, 1h or 7d".to_string())
+    span.ok_or_else(|| "expected a duration in whole seconds or longer units, such as 90s, 15m, 1h or 7d".to_string())
 }
 
 #[cfg(test)]

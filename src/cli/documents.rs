@@ -14,7 +14,7 @@ use crate::config::node::{Node, Position, Value};
 use crate::config::problem::{Place, Problem};
 use crate::config::source;
 
-/// Parses a whole file. A file with the extension of JSON is parsed as JSON, any other file as YAML with any number of
+/// Parses a whole file. A file with the extension `json` is parsed as JSON, and any other file as YAML with any number of
 /// documents.
 pub fn read(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
     read_with_ambiguous(file, text).map(|(roots, _)| roots)
@@ -40,7 +40,7 @@ pub fn carriers(file: &str, text: &str) -> Vec<Carrier> {
 
 fn find_with_carriers(file: &str, text: &str) -> Result<Vec<(Node, Carrier)>, Problem> {
     let (roots, ambiguous) = read_with_ambiguous(file, text)?;
-    let is_other = |root: &Node| FOREIGN_KEYS.iter().any(|mark| root.get(mark).is_some());
+    let is_other = |root: &Node| FOREIGN_KEYS.iter().any(|key| root.get(key).is_some());
     let mut search = DocumentSearch { text, ambiguous, found: Vec::new() };
     match roots.as_slice() {
         roots if !roots.iter().any(is_other) => {
@@ -48,7 +48,8 @@ fn find_with_carriers(file: &str, text: &str) -> Result<Vec<(Node, Carrier)>, Pr
             {
                 return Err(problem(root.at, what));
             }
-            // Envoy and Kubernetes never read this file, so scalars that they would read differently are accepted.
+            // This file is itself a gateway document, so Envoy and Kubernetes do not parse it. Scalars that their YAML parsers
+            // would read differently are therefore accepted.
             match (json_text::is_name_of_json(file), roots) {
                 (true, [root]) => search.found.push((root.clone(), Carrier::File)),
                 _ => search.found.push((yaml::read(text)?, Carrier::File)),
@@ -59,13 +60,14 @@ fn find_with_carriers(file: &str, text: &str) -> Result<Vec<(Node, Carrier)>, Pr
     match (search.found.is_empty(), roots.first()) {
         (true, Some(root)) => Err(problem(
             root.at,
-            "no configuration of this plugin found in this Envoy configuration or manifest: neither a mapping with `vm_config` and `configuration` nor a `pluginConfig` or `config` of a manifest",
+            "no configuration of this plugin found: expected a mapping with `vm_config` and `configuration` in an Envoy configuration, or `pluginConfig` or `config` in a manifest",
         )),
         _ => Ok(search.found),
     }
 }
 
-/// Returns Envoy's cache filters in the filter chains with this plugin. The list is empty for a file that cannot be parsed.
+/// Returns Envoy's cache filters in the filter chains that contain this plugin. The list is empty for a file that cannot be
+/// parsed.
 pub fn caches(file: &str, text: &str) -> Vec<CacheFilter> {
     let is_ours = |node: &Node| {
         let mut search = DocumentSearch { text, ambiguous: Ambiguous::default(), found: Vec::new() };
@@ -144,11 +146,12 @@ impl DocumentSearch<'_> {
         Ok(())
     }
 
-    /// Converts a document to the values that the filter receives in a Struct. All numbers in a Struct are doubles (envoy-facts
-    /// §2.1).
+    /// Converts a document to the values that the filter receives in a Struct. Fails for a number that is not exact as a
+    /// double, because all numbers in a Struct are doubles (envoy-facts §2.1). Also fails for a scalar that the loader would
+    /// read as another value.
     fn as_struct(&self, node: Node, loader: Loader) -> Result<Node, Problem> {
-        let flat = !matches!(node.value, Value::List(_) | Value::Map(_));
-        if let Some(text) = self.ambiguous.get(&(node.at.line, node.at.column)).filter(|_| flat)
+        let is_scalar = !matches!(node.value, Value::List(_) | Value::Map(_));
+        if let Some(text) = self.ambiguous.get(&(node.at.line, node.at.column)).filter(|_| is_scalar)
             && let Some(what) = yaml_scalar::reading_of_loader(text, loader)
         {
             let remedy = "put it in quotes if it is text, or embed the document as JSON text (StringValue)";
@@ -159,7 +162,7 @@ impl DocumentSearch<'_> {
                 let as_double = number.as_f64().and_then(source::number);
                 if !number.is_f64() && as_double.as_ref() != Some(&number) {
                     let message = format!(
-                        "a Struct cannot represent `{number}` exactly: its numbers are doubles, exact up to 2^53"
+                        "a Struct cannot represent `{number}` exactly: its numbers are doubles, exact up to 2^53; embed the document as JSON text (StringValue)"
                     );
                     return Err(problem(node.at, &message));
                 }
@@ -172,14 +175,14 @@ impl DocumentSearch<'_> {
                 let member = |(key, value)| self.as_struct(value, loader).map(|value| (key, value));
                 Value::Map(entries.into_iter().map(member).collect::<Result<_, _>>()?)
             }
-            flat => flat,
+            scalar => scalar,
         };
         Ok(Node { at: node.at, value })
     }
 }
 
-/// Whether a plugin configuration belongs to this filter. The same file can also configure other plugins, so this function
-/// compares the names.
+/// Returns whether a plugin configuration belongs to this filter, because the same file can also configure other plugins. The
+/// plugin's name, root id, VM id or module file name must contain `portcullis`.
 fn is_ours(plugin: &Node) -> bool {
     let machine = plugin.get("vm_config");
     let code = machine.and_then(|m| m.get("code")).and_then(|c| c.get("local")).and_then(|l| l.get("filename"));
@@ -191,11 +194,12 @@ fn is_gateway(document: &Node) -> bool {
     SECTIONS.iter().any(|section| document.get(section).is_some())
 }
 
-/// How locations in an embedded document map to locations in the file.
+/// Maps locations in an embedded document to locations in the file.
 enum PositionMap {
     /// A quoted or folded string: every location maps to the start of the string.
-    Flat(Position),
-    /// A literal block (`|`): each line maps to one line of the file, indented by this number of columns.
+    Start(Position),
+    /// A literal block (`|`): each line maps to one line of the file. `line` lines precede the block, and it is indented by
+    /// `column` columns.
     Literal { line: u32, column: u32 },
 }
 
@@ -206,14 +210,14 @@ impl PositionMap {
         let header = header.trim_end_matches(|c: char| c.is_ascii_digit());
         match header.ends_with(": |") {
             true => PositionMap::Literal { line: at.line.saturating_sub(1), column: at.column.saturating_sub(1) },
-            false => PositionMap::Flat(at),
+            false => PositionMap::Start(at),
         }
     }
 }
 
 fn with_file_positions(node: Node, map: &PositionMap) -> Node {
     let place = |at: Position| match map {
-        PositionMap::Flat(start) => *start,
+        PositionMap::Start(start) => *start,
         PositionMap::Literal { line, column } => Position { line: at.line + line, column: at.column + column },
     };
     let value = match node.value {
@@ -227,7 +231,7 @@ fn with_file_positions(node: Node, map: &PositionMap) -> Node {
                 })
                 .collect(),
         ),
-        flat => flat,
+        scalar => scalar,
     };
     Node { at: place(node.at), value }
 }
@@ -237,7 +241,7 @@ fn problem(at: Position, message: &str) -> Problem {
     Problem { place, message: message.to_string() }
 }
 
-/// Top-level keys of files that are not gateway documents: bootstraps, control plane resources, manifests.
+/// Top-level keys of Envoy bootstraps, control plane resources and Kubernetes manifests, which can embed a gateway document.
 const FOREIGN_KEYS: [&str; 9] = [
     "static_resources",
     "resources",

@@ -45,7 +45,7 @@ pub struct ExplainOptions {
     /// The request host
     #[arg(long, default_value = "gateway.test")]
     host: String,
-    /// The client's address
+    /// The IP address of the client
     #[arg(long, value_name = "ADDRESS")]
     from: Option<IpAddr>,
     /// A request header; can be repeated
@@ -59,16 +59,16 @@ pub struct ExplainOptions {
     token: Option<String>,
     #[command(flatten)]
     claims: SupposedClaims,
-    /// A client certificate that counts as verified: its SPIFFE ID, its DNS name or its SHA-256
+    /// A client certificate that counts as verified: its SPIFFE ID, its DNS name or its SHA-256 hash
     #[arg(long, value_name = "NAME", value_parser = certificate::parse)]
     certificate: Option<Certificate>,
-    /// The key set of all remote issuers
+    /// The file with the key set of all remote issuers
     #[arg(long, value_name = "JWKS")]
     keys: Option<String>,
-    /// The content of the polled revocation list; by default an empty list
+    /// The file that is used as the polled revocation list; by default the list is empty
     #[arg(long, value_name = "LIST")]
     revoked: Option<String>,
-    /// The content of the document at `clients_from`; by default a document without clients
+    /// The file that is used as the document at `clients_from`; by default the document has no clients
     #[arg(long, value_name = "CLIENTS")]
     clients: Option<String>,
     /// The time of the request: 2026-03-01T10:00:00Z or seconds since 1970
@@ -106,11 +106,11 @@ pub fn run(options: &ExplainOptions) -> Result<ToolOutcome, Failure> {
     let empty_documents = [
         (
             published::revocations(&mut polled, &file, options.revoked.as_deref(), now)?,
-            "--revoked, so the polled list revokes nothing here",
+            "--revoked, so the polled revocation list counts as empty",
         ),
         (
             published::clients(&mut polled, &file, &options.file, options.clients.as_deref(), now)?,
-            "--clients, so the polled document has no clients here",
+            "--clients, so the document at `clients_from` counts as empty",
         ),
     ];
     drop(polled);
@@ -128,8 +128,9 @@ pub fn run(options: &ExplainOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result, notes: file.notes(&options.file).chain(empty_documents).collect(), exit })
 }
 
-/// Runs a request until its end. If the request waits for a newer key set, the fetch counts as failed, so that the wait ends.
-/// No rate limit service is called; all hits are granted.
+/// Runs a request until its end. If the request waits for a newer version of a polled document, the fetch counts as failed, so
+/// that the wait ends. The rate limit service is not called, and every hit is granted. Fails if the verdict depends on a key
+/// set that is not installed.
 fn run_request(
     gateway: &Gateway,
     transaction: &mut Transaction,
@@ -168,7 +169,7 @@ impl GrpcMessage for Granted {
 
 impl From<StillWaiting> for Failure {
     fn from(_: StillWaiting) -> Failure {
-        Failure::Message("the request would wait for a key that is in no key set".to_string())
+        Failure::Message("the request still waits for a polled document after several failed fetches".to_string())
     }
 }
 

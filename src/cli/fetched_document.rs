@@ -1,4 +1,4 @@
-//! Reads a document that gateways fetch, with the same rules as a gateway, and defines the arguments of the `check` commands.
+//! Reads a document that gateways fetch, with the same rules as a gateway, for `clients check` and `revocation check`.
 
 use clap::Args;
 
@@ -8,24 +8,25 @@ use super::json_text;
 use crate::config::node::Node;
 use crate::strict_json::Bounds;
 
-/// The document, and the gateway that will fetch it.
+/// The document to check, and the gateway that fetches it.
 #[derive(Args)]
 pub struct FetchedDocument {
     /// The document; `-` reads standard input
     #[arg(value_name = "FILE")]
     pub file: String,
-    /// The document of the gateway that fetches this one; its names and its size limit are used for the check
+    /// The document of the gateway that fetches FILE; the check uses its names and its size limit
     #[arg(long, value_name = "FILE")]
     pub gateway: Option<String>,
     #[command(flatten)]
     pub variables: Variables,
 }
 
-/// Parses a file with the rules for a fetched document: strict JSON with the same limits. Records the position of each value.
+/// Parses a file with a gateway's rules for a fetched document: strict JSON of at most `most_bytes` bytes, within `bounds`.
+/// Each value of the result has its position in the file.
 pub fn open(file: &str, most_bytes: usize, bounds: Bounds) -> Result<Node, Failure> {
     let text = gateway::read_whole(file)?;
     if text.len() > most_bytes {
-        return Err(Failure::Message(format!("{file}: longer than the {most_bytes} bytes that gateways read")));
+        return Err(Failure::Message(format!("{file}: is longer than the {most_bytes} bytes that gateways read")));
     }
     read(file, &text, bounds)
 }

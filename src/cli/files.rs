@@ -1,4 +1,4 @@
-//! Reads files up to a size limit, and replaces a file atomically without changing its owner and permissions.
+//! Reads files up to a size limit, and replaces a file atomically by a file with the same group and permissions.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -25,12 +25,14 @@ pub fn read_if_present(path: &Path) -> Result<Option<String>, String> {
     }
 }
 
-/// Reads a source to its end, and fails if it exceeds the size limit.
+/// Reads a source to its end, and fails if it is longer than [`MAX_BYTES`].
 pub fn bounded(source: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > MAX_BYTES {
-        true => Err(io::Error::new(ErrorKind::FileTooLarge, format!("longer than {} MiB", MAX_BYTES >> 20))),
+        true => {
+            Err(io::Error::new(ErrorKind::FileTooLarge, format!("longer than the maximum of {} MiB", MAX_BYTES >> 20)))
+        }
         false => Ok(bytes),
     }
 }
@@ -82,7 +84,8 @@ pub struct Staged {
 }
 
 impl Staged {
-    /// Writes the new text to the temporary file, which gets the owner, the group and the permissions of the old file.
+    /// Writes the new text to the temporary file. This file gets the group and the permissions of the old file, and also its
+    /// owner if the user is allowed to change the owner.
     pub fn write(file: &Path, text: &str) -> io::Result<Staged> {
         let file = real(file)?;
         let old = match fs::metadata(&file) {
@@ -128,7 +131,7 @@ impl Staged {
         let now = File::open(&self.file).and_then(bounded)?;
         match now.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(&now) == before.as_bytes() {
             true => Ok(()),
-            false => Err(io::Error::other("was changed by another process in the meantime")),
+            false => Err(io::Error::other("another process changed the file after it was read; run the command again")),
         }
     }
 
@@ -150,14 +153,15 @@ impl Drop for Staged {
     }
 }
 
-/// Copies the owner if the user has the right to change it. Fails if the group cannot be copied, because another group could
-/// gain read access.
+/// Copies the owner if the user is allowed to change it. Fails if the group cannot be copied, because another group could gain
+/// read access.
 #[cfg(unix)]
 fn keep_owner(new: &File, old: &fs::Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};
     let made = new.metadata()?;
     if made.uid() != old.uid() {
-        // Only the superuser can change the owner. For other users, the new file belongs to them.
+        // Only the superuser can change the owner. The error for another user is ignored, and the new file belongs to that
+        // user.
         let _ = fchown(new, Some(old.uid()), None);
     }
     if made.gid() == old.gid() { Ok(()) } else { fchown(new, None, Some(old.gid())) }

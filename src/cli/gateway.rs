@@ -1,4 +1,4 @@
-//! Opens a file with a gateway document, compiles the document with the filter's own compiler and resolves its addresses.
+//! Opens a file with a gateway document, compiles it with the filter's own compiler, and expands variables in upstream URLs.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -19,9 +19,9 @@ pub struct GatewayFile {
     pub document: Document,
     /// The compiled policy.
     pub policy: Rc<Policy>,
-    /// The configuration for the filter; the addresses of upstreams contain the values of variables.
+    /// The document as JSON for the filter. Upstream URLs contain the values of their variables.
     pub configuration: serde_json::Value,
-    /// Variables with secrets that are not set in this environment, so the values were not checked.
+    /// The names of variables with secrets that are not set for this command. Their values were not checked.
     pub unset: BTreeSet<String>,
 }
 
@@ -51,7 +51,7 @@ impl Variables {
     }
 }
 
-/// Opens a file with exactly one document.
+/// Opens a file with exactly one gateway document. An unset variable in an upstream URL is a problem.
 pub fn open(file: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
     only(file, open_all_text(file, &read_document(file)?, variables)?)
 }
@@ -59,16 +59,19 @@ pub fn open(file: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
 fn only(file: &str, mut gateways: Vec<GatewayFile>) -> Result<GatewayFile, Failure> {
     match (gateways.pop(), gateways.is_empty()) {
         (Some(gateway), true) => Ok(gateway),
-        _ => Err(Failure::Message(format!("{file} contains several documents; this command accepts only one"))),
+        _ => Err(Failure::Message(format!(
+            "{file} contains several gateway documents, but this command accepts only one"
+        ))),
     }
 }
 
-/// Opens a file with exactly one document to inspect it. Variables in addresses can be unset, because no request is sent.
+/// Opens a file with exactly one gateway document for a command that sends no requests. Variables in upstream URLs can
+/// therefore be unset.
 pub fn open_for_inspection(file: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
     inspect_text(file, &read_document(file)?, variables)
 }
 
-/// Inspects the current or future content of a file that contains exactly one document.
+/// Like [`open_for_inspection`], but with a given text, which can be a change that is not yet in the file.
 pub fn inspect_text(file: &str, text: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
     only(file, open_all_text(file, text, &variables.with_stand_in())?)
 }
@@ -100,8 +103,8 @@ pub fn read(file: &str) -> Result<String, Failure> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
 }
 
-/// Reads the text of a gateway document. A byte order mark in JSON is an error (RFC 8259 §8.1), so it is kept for the JSON
-/// reader.
+/// Reads the text of a gateway document. A byte order mark in JSON is an error (RFC 8259 §8.1). It is therefore kept, so that
+/// the JSON parser reports it.
 pub fn read_document(file: &str) -> Result<String, Failure> {
     if json_text::is_name_of_json(file) { read_whole(file) } else { read(file) }
 }
@@ -125,7 +128,8 @@ impl GatewayFile {
                 _ => None,
             })
             .collect();
-        // Secrets are set in the environment of Envoy. If a secret is not set here, the rest of the document is still checked.
+        // Secrets are often set only in Envoy's environment. A stand-in for an unset secret lets this command check the rest of
+        // the document.
         let environment = |name: &str| match unset.contains(name) {
             true => Some(STAND_IN.to_string()),
             false => variables.look_up(name),
@@ -136,14 +140,14 @@ impl GatewayFile {
 
     /// Returns one note for each secret that was not checked.
     pub fn notes<'g>(&'g self, file: &'g str) -> impl Iterator<Item = String> + 'g {
-        self.unset
-            .iter()
-            .map(move |name| format!("{file}: note: `{name}` is not set here, so its secret was not checked"))
+        self.unset.iter().map(move |name| {
+            format!("{file}: note: `{name}` is not set for this command, so its secret was not checked")
+        })
     }
 }
 
-/// Returns the document as JSON, with the values of variables in upstream addresses. The compiler has already checked that all
-/// variables are set.
+/// Returns the document as JSON, with the values of variables in upstream URLs. A URL with an unset variable stays unchanged;
+/// the compiler accepts it only for inspection.
 fn resolved(node: &Node, variables: &Variables) -> serde_json::Value {
     let mut node = node.clone();
     if let Some(Value::Map(upstreams)) = member(&mut node, "upstreams") {
@@ -165,7 +169,7 @@ fn member<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Value> {
     }
 }
 
-/// Parses `NAME=VALUE`.
+/// Parses `NAME=VALUE`; the value can be empty.
 pub fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
@@ -173,7 +177,7 @@ pub fn assignment(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// A URL whose host never resolves (RFC 2606 §2).
+/// The value of an unset variable during inspection: a URL whose host never resolves (RFC 2606 §2).
 const STAND_IN_URL: &str = "http://unset.invalid";
-/// A secret that is long enough for every HMAC algorithm (RFC 7518 §3.2); it is never used for a signature.
+/// The value of an unset secret: long enough for every HMAC algorithm (RFC 7518 §3.2), and never used for a signature.
 const STAND_IN: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0-stands-in-for-a-secret-that-is-not-set-here-and-signs-nothing";

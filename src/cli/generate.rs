@@ -1,4 +1,4 @@
-//! `portcullis generate`: writes the Envoy configuration around the filter; the same document always gives the same output.
+//! `portcullis generate`: writes an Envoy configuration that runs the filter; equal input always produces equal output.
 
 mod access_log;
 mod address;
@@ -31,14 +31,14 @@ use version::EnvoyVersion;
 /// The subcommands of `generate`.
 #[derive(Subcommand)]
 pub enum GenerateTarget {
-    /// An Envoy bootstrap with a listener, the filter, and a cluster for each upstream, each key set and the rate limit service
+    /// An Envoy bootstrap with a listener, the filter, and clusters for upstreams, fetched documents and the rate limit service
     Envoy(EnvoyOptions),
 }
 
 /// The settings of an Envoy configuration that are not in the document.
 #[derive(Args)]
 pub struct EnvoyOptions {
-    /// The gateway's document
+    /// The gateway document
     #[arg(value_name = "FILE")]
     file: String,
     /// The address to listen on
@@ -57,13 +57,13 @@ pub struct EnvoyOptions {
     /// directory
     #[arg(long, value_name = "PATH", default_value = "dist/portcullis.wasm")]
     wasm: String,
-    /// How the document is embedded
+    /// The form in which the configuration contains the document
     #[arg(long, value_enum, default_value = "json")]
     embed: EmbeddedForm,
     /// The number of trusted proxies in front of this one that append to X-Forwarded-For
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     trusted_hops: u32,
-    /// The CA certificates that verify upstreams and key endpoints
+    /// A file with the CA certificates that verify all servers with `https` URLs (PEM)
     #[arg(long, value_name = "PATH", default_value = "/etc/ssl/certs/ca-certificates.crt")]
     ca_file: String,
     #[command(flatten)]
@@ -86,7 +86,7 @@ enum EmbeddedForm {
     Struct,
 }
 
-/// Writes the configuration to standard output.
+/// Generates the configuration for standard output.
 pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
     let GenerateTarget::Envoy(options) = target;
     if !options.no_admin && options.port == options.admin_port {
@@ -100,7 +100,7 @@ pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
     if options.embed == EmbeddedForm::Struct
         && let Some(number) = number_that_envoy_misreads(&gateway.configuration)
     {
-        let message = format!("Envoy would read {number} as text in a Struct: embed the document as json");
+        let message = format!("Envoy would read {number} as a string in a Struct: use `--embed json`");
         return Err(Failure::Message(format!("{}: {message}", options.file)));
     }
     let mut problems = Problems::default();
@@ -110,11 +110,12 @@ pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
         let found = problems.sorted().into_iter().map(|problem| (options.file.clone(), problem));
         return Err(Failure::Problems(found.collect()));
     }
-    // Lists all secrets, even those that are set here, because Envoy runs in another environment.
+    // Lists all secrets, even those that are set for this command, because Envoy runs in another environment.
     let needed = filter::secrets(&gateway.document).into_iter();
     let needed = needed.map(|name| format!("Envoy needs `{name}` in its environment"));
-    let public_paths_without_route = public_paths_without_route(&gateway)
-        .map(|path| format!("`{path}` is public, but no route matches it, so requests to it get 403"));
+    let public_paths_without_route = public_paths_without_route(&gateway).map(|path| {
+        format!("`{path}` is public, but no route with an upstream matches it, so Envoy refuses its requests")
+    });
     let version = options.envoy_version.notes();
     let buffers = listener::note(&gateway, options);
     let certificates = options.tls.note(&gateway.document);
@@ -127,7 +128,7 @@ pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::Whole(heading + &yaml_emitter::yaml(&bootstrap)), notes, exit: Exit::Success })
 }
 
-/// Returns a note that names the required module, if the command line names another module.
+/// Returns a note with the required module, if `--wasm` is another file.
 fn needed_module(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String> {
     let reason = Module::reason(&gateway.document)?;
     match Module::Full.beside(&options.wasm) {
@@ -140,8 +141,8 @@ fn needed_module(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String
     }
 }
 
-/// Returns the public paths without an upstream. Only custom Envoy routes can forward them, and the generated configuration has
-/// none.
+/// Returns the public paths without an upstream. Only additional Envoy routes could forward their requests, and the generated
+/// configuration has no such routes.
 fn public_paths_without_route(gateway: &GatewayFile) -> impl Iterator<Item = &str> {
     gateway.document.public_paths.iter().map(|public| public.path.value.as_str()).filter(|path| {
         let example = path.strip_suffix('*').map(|tree| format!("{tree}any"));

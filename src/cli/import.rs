@@ -37,7 +37,7 @@ pub struct ImportOptions {
     /// An accepted `aud`; can be repeated
     #[arg(long = "audience", value_name = "AUD", requires = "issuer")]
     audiences: Vec<String>,
-    /// The address of the issuer's key set
+    /// The URL of the issuer's key set
     #[arg(long, value_name = "URL", requires = "issuer")]
     jwks_uri: Option<String>,
     /// The environment variable with the issuer's shared secret
@@ -46,7 +46,7 @@ pub struct ImportOptions {
     /// Set the URL of an upstream; replaces the URL in the file; can be repeated
     #[arg(long = "upstream", value_name = "NAME=URL", value_parser = PrivateArgument(gateway::assignment))]
     upstreams: Vec<(String, String)>,
-    /// An unknown key that import may leave out; can be repeated
+    /// An unknown key that import can leave out; can be repeated
     #[arg(long = "ignore-key", value_name = "KEY")]
     ignored_keys: Vec<String>,
 }
@@ -73,7 +73,7 @@ struct ImportContext<'o> {
 /// The converted document and the notes for the user.
 struct Import {
     document: Value,
-    /// Whether a route needs a token, but neither the file nor the options name an issuer.
+    /// Whether a route needs a token, but neither the file nor the options define an issuer.
     lacks_issuer: bool,
     warnings: Vec<Problem>,
 }
@@ -181,14 +181,14 @@ impl Imported {
 }
 
 impl ImportContext<'_> {
-    /// Whether `--upstream` sets the address of this upstream.
+    /// Returns whether `--upstream` sets the URL of this upstream.
     fn is_declared(&self, name: &str) -> bool {
         self.upstreams.iter().any(|(known, _)| known == name)
     }
 }
 
-/// Reads a path that the filter's route table accepts, and returns it in canonical spelling. Other wildcard syntax is a problem
-/// with its location in the file.
+/// Reads a path that the filter's route table accepts, and returns it in canonical spelling. Any other syntax is reported as a
+/// problem.
 fn pattern(item: &ImportValue<'_, '_>) -> Option<String> {
     let text = item.text()?;
     match RoutePattern::parse(text) {
@@ -200,15 +200,15 @@ fn pattern(item: &ImportValue<'_, '_>) -> Option<String> {
     }
 }
 
-/// Refuses a path without a token requirement if it has an unneeded escape. If the imported gateway does not decode the escape,
-/// it sends requests for the decoded path to another route, which may need a token.
+/// Refuses a path without a token requirement if it has an unneeded percent escape. If the imported gateway does not decode the
+/// escape, it sends requests for the decoded path to another route, which might need a token.
 fn refuse_needless_escape(item: &ImportValue<'_, '_>, pattern: &str) {
     let Some(text) = item.text() else { return };
-    // Clients must escape characters above ASCII.
+    // Only escapes of ASCII characters can be unneeded, because clients must escape all other characters.
     let escapes = |text: &str| percent_escapes(text).filter(u8::is_ascii).count();
     if escapes(text) != escapes(pattern) {
         item.problem(format!(
-            "`{text}` is open and has an escape that it does not need; here it is `{pattern}`, there it may be another path: write `{pattern}`"
+            "`{text}` needs no token and has an unneeded escape: this gateway reads it as `{pattern}`, but the imported gateway might read another path; write `{pattern}`"
         ));
     }
 }
@@ -217,12 +217,12 @@ fn percent_escapes(text: &str) -> impl Iterator<Item = u8> {
     text.split('%').skip(1).filter_map(|after| percent::byte(after.get(..2)?))
 }
 
-/// Reads one method or a list of methods. The inner `None` means all methods.
-#[expect(clippy::option_option, reason = "the outer one is a problem that was reported")]
+/// Reads one method or a non-empty list of methods. The inner `None` means all methods.
+#[expect(clippy::option_option, reason = "the outer `None` means that a problem was reported")]
 fn methods(item: &ImportValue<'_, '_>) -> Option<Option<Value>> {
     let methods = item.texts()?;
     if methods.is_empty() {
-        // A route with an empty list of methods accepts every method.
+        // An empty list is refused, because the imported route would accept every method.
         item.problem("expected a method, found an empty list");
         return None;
     }
@@ -238,7 +238,7 @@ fn methods(item: &ImportValue<'_, '_>) -> Option<Option<Value>> {
     Some(Some(if let [method] = methods.as_slice() { json!(method) } else { json!(methods) }))
 }
 
-/// Whether a pattern matches a path without parameters. Both are in canonical spelling.
+/// Returns whether a pattern matches a path. The path has no parameters, and both are in canonical spelling.
 fn matches(pattern: &str, path: &str) -> bool {
     let mut path = path.split('/');
     for segment in pattern.split('/') {
@@ -290,7 +290,7 @@ fn issuer_from_options(options: &ImportOptions) -> Result<Option<Value>, Failure
 const ISSUER: &str = "accounts";
 /// The word for all methods in both formats.
 const ANY: &str = "ANY";
-const LACKS_ISSUER: &str = "routes need a token and no issuer is known; `check` refuses the document until one is declared (--issuer, --audience and --jwks-uri or --secret-env)";
+const LACKS_ISSUER: &str = "some routes need a token, but no issuer is declared: `check` refuses the document until it declares one (--issuer, --audience, and --jwks-uri or --secret-env)";
 
-const NO_ISSUER: &str = "#\n# PROBLEM: routes below need a token and no issuer is declared. Declare one under `issuers`;\n\
+const NO_ISSUER: &str = "#\n# PROBLEM: some routes below need a token, but no issuer is declared. Declare one under `issuers`;\n\
 # until then `portcullis check` refuses this document, and so does the filter.\n";

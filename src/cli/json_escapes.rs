@@ -1,4 +1,4 @@
-//! Rewrites JSON text in which YAML would read string escapes differently.
+//! Rewrites the string escapes in JSON text that a YAML parser would read differently.
 
 use std::borrow::Cow;
 
@@ -31,7 +31,8 @@ pub fn as_yaml(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Parses a surrogate pair such as `uD83D\uDE00`, which follows the first backslash (RFC 8259 §7).
+/// Parses a surrogate pair such as `uD83D\uDE00`, which is the text after the first backslash (RFC 8259 §7). Returns the
+/// character and the remaining text.
 fn pair(escape: &str) -> Option<(char, &str)> {
     let (high, rest) = unit(escape)?;
     let (low, rest) = unit(rest.strip_prefix('\\')?)?;

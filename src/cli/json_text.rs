@@ -1,4 +1,4 @@
-//! Reads JSON text with the filter's own reader, and takes the locations of the values from the YAML reader.
+//! Reads JSON text with the filter's own parser, and takes the locations of the values from the YAML parser.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,12 +9,12 @@ use crate::config::problem::{Place, Problem};
 use crate::strict_json;
 use crate::strict_json::{Bounds, Malformed};
 
-/// Whether the extension of a file name means JSON.
+/// Returns whether a file name has the extension `json`, in any letter case.
 pub fn is_name_of_json(file: &str) -> bool {
     Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
-/// Reads JSON text. The values are exactly those that the filter reads. The YAML reader supplies only the positions.
+/// Reads JSON text. The values are exactly those that the filter reads. The YAML parser supplies only the positions.
 pub fn read(text: &str) -> Result<Node, Problem> {
     read_within(text, Bounds { depth: yaml::MAX_DEPTH, values: usize::MAX })
 }
@@ -29,7 +29,7 @@ pub fn read_within(text: &str, bounds: Bounds) -> Result<Node, Problem> {
     Ok(node)
 }
 
-/// Copies the locations from another tree of the same text.
+/// Copies the locations from `placed`, the YAML parser's result for the same text.
 fn take_places(node: &mut Node, placed: Node) {
     node.at = placed.at;
     match (&mut node.value, placed.value) {
@@ -50,8 +50,8 @@ fn take_places(node: &mut Node, placed: Node) {
     }
 }
 
-/// Returns the location and the reason of a syntax error. The strict reader reports no positions. They come from a second reader,
-/// which refuses nearly the same texts.
+/// Returns the location and the reason of a syntax error. The filter's own parser reports no positions. They come from
+/// serde_json, which refuses nearly the same texts.
 fn syntax_problem(text: &str, fault: &Malformed) -> Problem {
     let start = Place { line: 1, column: 1, path: String::new() };
     if text.starts_with('\u{feff}') {

@@ -26,7 +26,7 @@ pub enum KeysAction {
     List(list::KeysListOptions),
     /// Create the next key of a client: the older key stays valid for the overlap time
     Rotate(rotate::KeysRotateOptions),
-    /// Mark a key as revoked: a gateway refuses it once it has loaded the changed document
+    /// Mark a key as revoked: gateways refuse the key after they load the changed document
     Revoke(revoke::KeysRevokeOptions),
     /// Report the owner and the keys of every client, and keys that need attention
     Report(report::KeysReportOptions),
@@ -54,7 +54,7 @@ fn key_state(key: &ClientKey, now: Duration) -> &'static str {
     }
 }
 
-/// Whether a key is valid now or will be valid later.
+/// Returns whether a key is valid now or will be valid later.
 fn is_alive(key: &ClientKey, now: Duration) -> bool {
     key.revoked.is_none() && key.period.expires.is_none_or(|end| now < end)
 }

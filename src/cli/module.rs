@@ -1,13 +1,13 @@
-//! The two modules of the filter: a small one, and one with JSON Schema and response bodies, which Envoy takes longer to load.
+//! The two modules of the filter: a small one, and one with JSON Schema and JSON:API, which Envoy loads more slowly.
 
 use crate::config::document::Document;
 
 /// The module of the filter that a document needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
-    /// The module without JSON Schema and response bodies.
+    /// The module without JSON Schema and JSON:API responses.
     Plain,
-    /// The module with JSON Schema and response bodies.
+    /// The module with JSON Schema and JSON:API responses.
     Full,
 }
 

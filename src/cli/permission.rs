@@ -29,7 +29,7 @@ pub enum PermissionAction {
     Constants(constants::PermissionConstantsOptions),
 }
 
-/// A file with a gateway document, opened without requiring its variables.
+/// A file with a gateway document. Its variables can be unset.
 #[derive(Args)]
 struct PermissionFile {
     /// A gateway.yaml, an Envoy configuration or an Istio manifest

@@ -1,4 +1,4 @@
-//! Command-line arguments that may contain a secret: error messages do not repeat their value.
+//! Command-line arguments that might contain a secret: error messages do not repeat their value.
 
 use std::ffi::OsStr;
 

@@ -1,4 +1,4 @@
-//! `portcullis revocation check`: reports every problem in a revocation list with its location, before gateways fetch it.
+//! `portcullis revocation check`: checks a revocation list before gateways fetch it, and reports every problem in it.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub fn run(action: &RevocationAction) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::line(format!("{file}: {count}, no problems")), notes, exit: Exit::Success })
 }
 
-/// Reads the entries of a list as the filter of this gateway reads them. Also returns how many entries are still needed.
+/// Reads the entries of a list as this gateway's filter reads them. Also returns how many entries the filter keeps at `now`.
 pub fn read(
     gateway: Option<&Document>,
     file: &str,
@@ -56,18 +56,18 @@ pub fn read(
     let most = most_entries(gateway);
     let needed = Revocations::of(&entries, now).len();
     if needed > most {
-        return Err(Failure::Message(format!("{file}: {needed} entries, at most {most} are accepted")));
+        return Err(Failure::Message(format!("{file}: has {needed} entries, but gateways accept at most {most}")));
     }
     Ok((entries, needed))
 }
 
-/// Returns the maximum number of entries in a list.
+/// Returns the maximum number of entries in a list: that of the gateway, or the default.
 fn most_entries(gateway: Option<&Document>) -> usize {
     gateway.and_then(|document| document.revocation.as_ref()).map_or(USUAL_ENTRIES, |r| r.max_entries)
 }
 
-/// Returns a name in an entry that the gateway document does not define, because such an entry revokes nothing. The names of
-/// clients are not checked if the gateway polls its clients.
+/// Returns a message if an entry contains an issuer, client id or key id that the gateway document does not define, because
+/// such an entry revokes nothing. Client ids and key ids are not checked if the gateway polls its clients.
 fn stranger<'e>(entry: &'e Revoked, document: &Document) -> Option<(&'e Place, String)> {
     if let Some(issuer) = &entry.issuer {
         let known = document.issuers.iter().map(|issuer| issuer.issuer.value.as_str());

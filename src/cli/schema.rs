@@ -1,8 +1,8 @@
-//! `portcullis schema`: prints the JSON Schema of the document, which editors use for completion and checks.
+//! `portcullis schema`: prints the JSON Schema of gateway documents, which editors use for completion and checks.
 
 use super::{Exit, Output, ToolOutcome};
 
-/// The schema, as published under `docs`.
+/// The schema of gateway documents, which is also published in `docs`.
 const SCHEMA: &str = include_str!("../../docs/gateway.schema.json");
 
 /// Prints the schema.
@@ -20,7 +20,8 @@ mod tests {
     use crate::config::problem::Problems;
     use crate::config::revocation::read_list;
 
-    /// Returns documents that each have an unknown key in one place, with the schema object that describes the place.
+    /// Returns documents that each have the unknown key [`BOGUS`] in one object. The string before each document is the JSON
+    /// pointer to the schema of that object.
     fn places() -> Vec<(&'static str, Value)> {
         let bogus = || json!({ BOGUS: 1 });
         let issuer = |key: &str, value: Value| json!({ "issuers": [{ "name": "a", key: value }] });
@@ -115,7 +116,8 @@ mod tests {
         accepted.split(", ").map(str::to_string).collect()
     }
 
-    /// Replaces the unknown key [`BOGUS`] by this key with an unknown word as its value.
+    /// Replaces the unknown key [`BOGUS`] with this key and an unknown word as its value. Returns false if there is no such
+    /// key.
     fn put(document: &mut Value, key: &str) -> bool {
         match document {
             Value::Object(members) if members.contains_key(BOGUS) => {

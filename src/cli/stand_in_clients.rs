@@ -1,7 +1,7 @@
 //! Stand-in clients: clients of a document in which the hash of each key is replaced by the hash of a generated key.
 //!
-//! With these stand-in keys, the tools can run each client through the filter's own lookup without the real keys. Other
-//! gateways do not accept the stand-in keys.
+//! With stand-in keys, `can` and `who-can` simulate requests of each client without its real keys. Real gateways refuse the
+//! stand-in keys.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -29,7 +29,7 @@ pub struct StandInSource {
     /// A gateway.yaml, an Envoy configuration or an Istio manifest
     #[arg(value_name = "FILE")]
     pub file: String,
-    /// The content of the document at `clients_from`; by default a document without clients
+    /// The file that is used as the document at `clients_from`; by default the document has no clients
     #[arg(long, value_name = "CLIENTS")]
     clients: Option<String>,
     #[command(flatten)]
@@ -146,7 +146,8 @@ pub enum StandInCredential {
     Certificate(Certificate),
 }
 
-/// Returns a certificate of a client, with every certificate field that the document lists for the client.
+/// Returns a certificate that has all fields by which the document identifies a client. Returns `None` if the client has no
+/// certificates.
 pub fn certificate_of(client: &ClientSettings) -> Option<Certificate> {
     let mut certificate = Certificate { sha256: UNKNOWN_CERTIFICATE, ..Certificate::default() };
     for evidence in client.certificates.iter().rev() {
@@ -160,7 +161,7 @@ pub fn certificate_of(client: &ClientSettings) -> Option<Certificate> {
 }
 
 /// Returns the certificate to which an issuer's tokens must be bound (RFC 8705 §3.1). For a client without certificates,
-/// returns an arbitrary certificate.
+/// returns an arbitrary certificate. Returns `None` if the issuer does not require bound tokens.
 pub fn bound_to(client: &ClientSettings, issuer: &IssuerSettings) -> Option<Certificate> {
     let any = || Certificate { sha256: UNKNOWN_CERTIFICATE, ..Certificate::default() };
     issuer.rules.require_bound.then(|| certificate_of(client).unwrap_or_else(any))

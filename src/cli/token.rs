@@ -14,9 +14,9 @@ use super::{Failure, ToolOutcome};
 pub enum TokenAction {
     /// Get a token from an authorization server with client credentials; standard output contains only the token
     Get(get::TokenGetOptions),
-    /// Sign a token as a development issuer, for at most 15 minutes; gateways that trust its key accept it
+    /// Sign a token as a development issuer, for at most 15 minutes; gateways that trust the issuer's key accept the token
     Mint(mint::TokenMintOptions),
-    /// Print the header and the claims of a token; with a document, also its permissions and the routes that it may call
+    /// Print the header and the claims of a token; with a gateway document, also its permissions and the routes that accept it
     Inspect(inspect::TokenInspectOptions),
 }
 

@@ -18,7 +18,7 @@ pub struct RouteVerdict<'g> {
     pub reason: String,
 }
 
-/// Sends one request for every route, in document order.
+/// Simulates one request for every route, in document order.
 pub fn try_all<'g>(
     simulated: &mut SimulatedGateway<'g>,
     presented: &PresentedCredentials<'_>,
@@ -38,7 +38,7 @@ pub fn rows(answers: &[RouteVerdict<'_>]) -> Vec<[String; 4]> {
     rows
 }
 
-/// Sends one request for a route and returns the verdict.
+/// Simulates a request for a route and returns the verdict.
 pub fn try_route<'g>(
     simulated: &mut SimulatedGateway<'_>,
     route: &'g Route,
@@ -49,8 +49,8 @@ pub fn try_route<'g>(
     let method = if method == "ANY" { "GET" } else { method };
     let host = route.hosts.first().map_or("gateway.test", |host| host.value.as_str()).replacen('*', "any", 1);
     let mut last = None;
-    // The example value of a parameter can match a more specific route, so several values are tried. A document is unlikely to
-    // have such a route for all of them.
+    // A request with an example value can match a more specific route, so several values are tried. A document is unlikely to
+    // have such a route for each value.
     for value in ["any", "any-other", "7b1c", "x-0f3e"] {
         let path: String = route
             .path

@@ -1,4 +1,4 @@
-//! `portcullis who-can`: reports what a caller needs for a request, a route or an upstream, as text or for auditors.
+//! `portcullis who-can`: reports what a caller needs for a request, a route or an upstream, and which clients can call it.
 
 mod clients;
 
@@ -30,24 +30,24 @@ pub struct WhoCanOptions {
     /// The path of a request
     #[arg(value_name = "PATH")]
     path: Option<String>,
-    /// The host of a request
+    /// The host of the request
     #[arg(long, default_value = "gateway.test")]
     host: String,
-    /// A route, by its name
+    /// The name of a route
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
-    /// All routes to this upstream
+    /// The name of an upstream; selects all routes to it
     #[arg(long, value_name = "NAME")]
     upstream: Option<String>,
     /// The output format
     #[arg(long, value_enum, default_value = "text")]
     format: WhoCanFormat,
-    /// The time of the simulated calls: 2026-03-01T10:00:00Z or seconds since 1970
+    /// The time of the simulated requests: 2026-03-01T10:00:00Z or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
 }
 
-/// The output format of an answer about several routes.
+/// The output format of `can` and `who-can`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WhoCanFormat {
     /// Text
@@ -58,7 +58,7 @@ pub enum WhoCanFormat {
     Csv,
 }
 
-/// A route of the document, and its compiled rule.
+/// A route of the document, its compiled rule, and the verdicts on its clients.
 struct AccessEntry<'g> {
     route: &'g Route,
     rule: &'g Rule,
@@ -89,7 +89,8 @@ pub fn run(options: &WhoCanOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result, notes: Vec::new(), exit: Exit::Success })
 }
 
-/// Returns the selected routes. In a document without problems, the compiled rules are in document order.
+/// Returns the selected routes. The policy lists its rules in the order of the document's routes, so a rule and its route have
+/// the same index.
 fn entries<'g>(options: &WhoCanOptions, all_clients: &'g StandInClients) -> Result<Vec<AccessEntry<'g>>, Failure> {
     let gateway = &all_clients.gateway;
     let compiled = gateway.policy.routes().iter().map(|(_, rule)| rule.as_ref());
@@ -111,7 +112,9 @@ fn entries<'g>(options: &WhoCanOptions, all_clients: &'g StandInClients) -> Resu
                 crate::policy::request::guard::read_target(options.path.as_deref().unwrap_or_default().as_bytes());
             let target = target.map_err(|fault| format!("the path is refused: {}", fault.reason()))?;
             if gateway.policy.is_public(target.path()) {
-                return Err(Failure::Message("everybody: the path is public (`public_paths`)".to_string()));
+                return Err(Failure::Message(
+                    "every caller can use this path, because it is public (`public_paths`)".to_string(),
+                ));
             }
             match gateway.policy.routes().find(&options.host, target.path(), &method) {
                 RouteMatch::Route { value, .. } => {
@@ -120,7 +123,7 @@ fn entries<'g>(options: &WhoCanOptions, all_clients: &'g StandInClients) -> Resu
                 RouteMatch::MethodNotAllowed { allow } => {
                     let methods = allow.methods().join(", ");
                     return Err(Failure::Message(format!(
-                        "nobody: no route for this path accepts this method (accepted: {methods})"
+                        "no route for this path accepts this method (accepted: {methods})"
                     )));
                 }
                 RouteMatch::NotFound => Vec::new(),
@@ -137,11 +140,11 @@ fn no_match(options: &WhoCanOptions, gateway: &GatewayFile) -> Failure {
         (_, Some(name)) => near_miss(name, gateway.document.upstreams.iter().map(|upstream| &*upstream.name.value)),
         _ => None,
     };
-    Failure::Message(format!("nobody: there is no such route{}", hint(near)))
+    Failure::Message(format!("there is no such route{}", hint(near)))
 }
 
 impl AccessEntry<'_> {
-    /// Returns the requirements of the route, each with a title and lines.
+    /// Returns the requirements of the route and the clients that meet them, each as a title and its lines.
     fn needs(&self, gateway: &GatewayFile) -> Vec<(&'static str, Vec<String>)> {
         let all = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(" and ")] };
         let any = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(" or ")] };
@@ -159,19 +162,19 @@ impl AccessEntry<'_> {
                 .rules
                 .require_claims
                 .iter()
-                .map(move |claim| format!("{} (of {})", claim_text(claim), issuer.name.value))
+                .map(move |claim| format!("{} (for issuer {})", claim_text(claim), issuer.name.value))
         });
         let claims = route.require_claims.iter().map(claim_text).chain(of_issuers);
         let names = issuers.iter().map(|issuer| issuer.name.value.clone()).collect::<Vec<_>>().join(" or ");
         let credential = |kind: &CredentialKind| match kind {
-            CredentialKind::Token => format!("a token of {names}"),
+            CredentialKind::Token => format!("a token from issuer {names}"),
             CredentialKind::ApiKey => "an API key".to_string(),
             CredentialKind::Certificate => "a client certificate".to_string(),
         };
         let credentials = |kinds: &[CredentialKind]| kinds.iter().map(credential).collect::<Vec<_>>();
         let who = match &route.auth.value {
             Auth::None => "no credential: everybody".to_string(),
-            Auth::Optional => format!("no credential, or a token of {names}"),
+            Auth::Optional => format!("no credential, or a token from issuer {names}"),
             Auth::AnyOf(kinds) => credentials(kinds).join(", or "),
             Auth::AllOf(kinds) => credentials(kinds).join(", and "),
         };

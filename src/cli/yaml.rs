@@ -41,7 +41,7 @@ pub fn read_all_with_ambiguous(text: &str) -> Result<(Vec<Node>, Ambiguous), Pro
     Ok((nodes, reader.ambiguous))
 }
 
-/// Plain scalars, by line and column.
+/// The plain scalars that other YAML loaders read differently, by line and column.
 pub type Ambiguous = HashMap<(u32, u32), String>;
 
 /// Limits on the content of a file, with aliases expanded. Files for Envoy and Kubernetes are larger than a gateway document,
@@ -188,10 +188,10 @@ impl<'t> YamlReader<'t> {
                     self.count(ReadSize { nodes: 0, text: text.len() }, at)?;
                     text.into_owned()
                 }
-                _ => return Err(fault(at, "a key must be text")),
+                _ => return Err(fault(at, "a key must be a string")),
             };
             if let Some(first) = seen.insert(text.clone(), at) {
-                return Err(fault(at, &format!("`{text}` is repeated, first on line {}", first.line)));
+                return Err(fault(at, &format!("`{text}` is repeated; the first one is on line {}", first.line)));
             }
             let value = self.next()?;
             let mut node = self.node(value, depth + 1)?;
@@ -223,15 +223,18 @@ impl<'t> YamlReader<'t> {
     fn count(&mut self, more: ReadSize, at: Position) -> Result<(), Problem> {
         self.size = ReadSize { nodes: self.size.nodes + more.nodes, text: self.size.text + more.text };
         if self.size.nodes > MAX_NODES {
-            return Err(fault(at, &format!("more than {MAX_NODES} values, aliases expanded")));
+            return Err(fault(at, &format!("the file has more than {MAX_NODES} values, with aliases expanded")));
         }
         if self.size.text > MAX_TEXT {
-            return Err(fault(at, &format!("more than {} MiB of text, aliases expanded", MAX_TEXT >> 20)));
+            return Err(fault(
+                at,
+                &format!("the file has more than {} MiB of text, with aliases expanded", MAX_TEXT >> 20),
+            ));
         }
         Ok(())
     }
 
-    /// Whether a null value has no characters in the file, as after `key:` at the end of a line.
+    /// Returns whether a null value has no characters in the file, as after `key:` at the end of a line.
     fn is_absent(&self, at: Position) -> bool {
         let line = self.text.lines().nth(at.line.saturating_sub(1) as usize).unwrap_or_default();
         let written = line.chars().nth(at.column.saturating_sub(1) as usize);
@@ -242,7 +245,7 @@ impl<'t> YamlReader<'t> {
 /// Refuses tags. Envoy supports no tags either, and a tag can silently turn a number into a string.
 fn refuse_tag(tag: Option<&Tag>, at: Position) -> Result<(), Problem> {
     match tag {
-        Some(tag) => Err(fault(at, &format!("the tag `{tag}` has no meaning here; write the value without it"))),
+        Some(tag) => Err(fault(at, &format!("the tag `{tag}` is not supported; write the value without it"))),
         None => Ok(()),
     }
 }
@@ -304,16 +307,16 @@ mod tests {
     #[test]
     fn input_that_json_cannot_express_is_refused_with_its_place() {
         for (text, expected) in [
-            ("a: 1\na: 2\n", "2:1: document: `a` is repeated, first on line 1"),
-            ("{\"a\": 1,\n \"a\": 2}", "2:2: document: `a` is repeated, first on line 1"),
+            ("a: 1\na: 2\n", "2:1: document: `a` is repeated; the first one is on line 1"),
+            ("{\"a\": 1,\n \"a\": 2}", "2:2: document: `a` is repeated; the first one is on line 1"),
             ("a: 1\n---\nb: 2\n", "2:1: document: a second document starts here; a file can contain only one"),
             (
                 "a: !!str 1\n",
-                "1:4: document: the tag `tag:yaml.org,2002:!str` has no meaning here; write the value without it",
+                "1:4: document: the tag `tag:yaml.org,2002:!str` is not supported; write the value without it",
             ),
             ("1: a\n", "1:1: document: the key `1` is not text; put it in quotes"),
             ("x: {true: a}\n", "1:5: document: the key `true` is not text; put it in quotes"),
-            ("? [a]\n: b\n", "1:3: document: a key must be text"),
+            ("? [a]\n: b\n", "1:3: document: a key must be a string"),
             (
                 "x: &a {b: 1}\ny:\n  <<: *a\n",
                 "3:3: document: merge keys (`<<`) are not part of YAML 1.2; write the members out",

@@ -10,7 +10,8 @@ use yaml_edit::{Mapping, YamlFile, YamlNode};
 use super::{yaml, yaml_emitter};
 use crate::config::node::Node;
 
-/// The text of a document during an edit, and the value that the text must have at the end.
+/// The text of a document during an edit, and the value that the text must have at the end. A method that cannot edit the
+/// document's layout returns `None`.
 pub struct Draft {
     text: String,
     meant: Json,
@@ -28,11 +29,11 @@ pub enum PathStep<'s> {
 /// The members of a new mapping, in order; all values are strings.
 pub type YamlMembers<'m> = [(&'m str, String)];
 
-/// The text of a new value in both styles.
+/// The text of a new value in flow style and in block style.
 pub struct StyledText {
-    /// The text inside brackets. It is also valid JSON if the document is JSON.
+    /// The text in flow style, with brackets or braces. For a JSON document, it must be valid JSON.
     pub flow: String,
-    /// The text on lines of its own.
+    /// The text in block style, with one member on each line.
     pub block: String,
 }
 
@@ -42,7 +43,8 @@ impl Draft {
         Draft { text: text.to_string(), meant: root.to_json() }
     }
 
-    /// Sets a member of the mapping at `path` to a string. The quotes of an old value are kept.
+    /// Sets a member of the mapping at `path` to a string. An old value in single quotes gets a new value in single quotes; any
+    /// other old value gets one in double quotes.
     pub fn set(&mut self, path: &[PathStep<'_>], key: &str, value: &str) -> Option<()> {
         let file = YamlFile::from_str(&self.text).ok()?;
         let map = mapping(&file, path)?;
@@ -65,7 +67,8 @@ impl Draft {
         Some(())
     }
 
-    /// Adds a member to the mapping at `path`: the first one if the mapping is written in brackets, otherwise the last one.
+    /// Adds a member to the mapping at `path`. In flow style (`{ … }`), the new member becomes the first member; in block
+    /// style, the last.
     pub fn insert(&mut self, path: &[PathStep<'_>], key: &str, value: &StyledText) -> Option<()> {
         let file = YamlFile::from_str(&self.text).ok()?;
         let map = mapping(&file, path)?;
@@ -106,13 +109,14 @@ impl Draft {
         self.accept(file.to_string(), &Addition::of_last(&starts, list.is_flow_style())?)
     }
 
-    /// Returns the new text and its tree; `None` if the text does not have the intended value.
+    /// Returns the new text and its parsed form; `None` if the text does not have the intended value.
     pub fn finish(self) -> Option<(String, Node)> {
         let root = yaml::read(&self.text).ok()?;
         (root.to_json() == self.meant).then_some((self.text, root))
     }
 
-    /// Takes over a text with an addition, in the better layout if there is one; `None` if characters of the old text are gone.
+    /// Replaces the text of the draft with `text`, which has an addition. Uses the layout of [`Addition::laid_out`] if there is
+    /// one. Returns `None` if `text` lacks characters of the old text.
     fn accept(&mut self, text: String, addition: &Addition) -> Option<()> {
         let added = text.len().checked_sub(self.text.len())?;
         let laid_out = addition.laid_out(&text, added, &self.meant).filter(|text| only_adds(&self.text, text));
@@ -143,10 +147,10 @@ impl Draft {
     }
 }
 
-/// Where the new text has a new entry, in bytes.
+/// The location of a new entry in the new text, in bytes.
 struct Addition {
     start: usize,
-    /// The start of the entry before it, if it follows one.
+    /// The start of the entry before the new entry, if there is one.
     before: Option<usize>,
     is_flow: bool,
 }
@@ -162,8 +166,9 @@ impl Addition {
         Some(Addition { start: *start, before: before.last().copied(), is_flow })
     }
 
-    /// Returns the text with a better layout, if there is one. In brackets, the addition starts a line if the entry before it
-    /// does. In block style, the blank lines after a text block stay behind the addition.
+    /// Returns the text in the layout of the entries around the addition; `None` if the layout needs no change. In flow style,
+    /// the addition starts a new line if the entry before it does. In block style, blank lines before the addition move behind
+    /// it.
     fn laid_out(&self, text: &str, added: usize, meant: &Json) -> Option<String> {
         let line_of = |at: usize| text.get(..at).map(|head| head.rfind('\n').map_or(0, |end| end + 1));
         let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
@@ -182,12 +187,12 @@ impl Addition {
         let kept = head.trim_end();
         let blank = head.strip_prefix(kept)?.strip_prefix(newline).filter(|blank| !blank.is_empty())?;
         let moved = format!("{kept}{newline}{new}{blank}{tail}");
-        // After `|+`, blank lines are part of the text.
+        // After `|+`, blank lines belong to the value, so they cannot move.
         yaml::read(&moved).is_ok_and(|root| root.to_json() == *meant).then_some(moved)
     }
 }
 
-/// Whether the new text is the old text with an addition in one place.
+/// Returns whether the new text is the old text with an addition in one place.
 fn only_adds(old: &str, new: &str) -> bool {
     let same = old.bytes().zip(new.bytes()).take_while(|(old, new)| old == new).count();
     let rest = old.as_bytes().get(same..).unwrap_or_default();
@@ -220,7 +225,7 @@ fn parsed(text: &str) -> Option<YamlNode> {
     list.or(map).or_else(|| document.as_scalar().map(YamlNode::Scalar))
 }
 
-/// Returns the bytes of a value in the text.
+/// Returns the byte range of a value in the text.
 fn span(node: &YamlNode) -> Option<std::ops::Range<usize>> {
     let range = node.byte_range();
     Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)

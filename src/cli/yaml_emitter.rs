@@ -14,8 +14,8 @@ pub fn yaml(value: &Value) -> String {
     match value {
         Value::Object(members) if !members.is_empty() => mapping(&mut out, members, 0),
         Value::Array(items) if !items.is_empty() => list(&mut out, items, 0),
-        flat => {
-            out.push_str(&inline(flat));
+        simple => {
+            out.push_str(&inline(simple));
             out.push('\n');
         }
     }
@@ -68,15 +68,16 @@ fn list(out: &mut String, items: &[Value], indent: usize) {
         out.push_str("- ");
         match item {
             Value::Object(members) if !members.is_empty() => mapping(out, members, indent + 2),
-            flat => {
-                out.push_str(&inline(flat));
+            simple => {
+                out.push_str(&inline(simple));
                 out.push('\n');
             }
         }
     }
 }
 
-/// Writes the value of a key: on the line of the key if the value is flat, otherwise on the lines below.
+/// Writes the value of a key. Mappings with members, and lists that contain mappings or lists, start on the next line. All
+/// other values are on the line of the key.
 fn below(out: &mut String, value: &Value, indent: usize) {
     match value {
         Value::Object(members) if !members.is_empty() => {
@@ -87,9 +88,9 @@ fn below(out: &mut String, value: &Value, indent: usize) {
             out.push('\n');
             list(out, items, indent);
         }
-        flat => {
+        simple => {
             out.push(' ');
-            out.push_str(&inline(flat));
+            out.push_str(&inline(simple));
             out.push('\n');
         }
     }
@@ -109,8 +110,8 @@ fn inline(value: &Value) -> String {
     }
 }
 
-/// Writes a value inside brackets. Inside brackets, a comma or bracket ends a plain scalar, so strings with these characters
-/// are quoted.
+/// Writes a value inside a list or mapping in flow style. There, a comma, bracket or brace ends a plain scalar, so strings with
+/// these characters are quoted.
 fn flow(value: &Value) -> String {
     match value {
         Value::String(t) if t.contains([',', '[', ']', '{', '}']) && !t.chars().any(printable::is_hidden) => {
@@ -120,8 +121,8 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// Whether a string needs no quotes. YAML 1.1 parsers, which are still in use, need quotes for more strings (`no`, `12:30`,
-/// `1_000`).
+/// Returns whether a string needs no quotes, not even for YAML 1.1 parsers. Without quotes, they read more strings as other
+/// types (`no`, `12:30`, `1_000`).
 fn is_plain(text: &str) -> bool {
     let resolves_to_text = matches!(yaml_scalar::resolve(text), Ok(node::Value::Text(_)));
     let starts_safely = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '_'))

@@ -4,7 +4,7 @@ use serde_json::Number;
 
 use crate::config::node::Value;
 
-/// Returns the value of a plain scalar. The error explains why a number cannot be represented.
+/// Returns the value of a plain scalar. The error explains why a number cannot be a JSON number.
 pub fn resolve(text: &str) -> Result<Value, String> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
@@ -91,7 +91,8 @@ fn is_digits(text: &str, radix: u32) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_digit(radix))
 }
 
-/// Whether a number matches `[-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`; the sign is already removed.
+/// Returns whether a number matches `[-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`; the sign is already
+/// removed.
 fn is_float(unsigned: &str) -> bool {
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),

@@ -1,4 +1,4 @@
-//! Reads which credentials a route accepts, where API keys may be sent, and how sensitive a route is.
+//! Reads the settings `auth`, `api_keys` and `sensitivity`: accepted credentials, and the places of API keys in a request.
 
 use super::problem::At;
 use super::reader::{Field, Fields};
@@ -11,35 +11,35 @@ pub enum Auth {
     None,
     /// A request without a token is accepted. If the request has a token, the token must be valid.
     Optional,
-    /// At least one of these credentials is required. Every credential of the request must be valid. If there are several, the
-    /// kind that comes first in this list identifies the caller.
+    /// At least one of these kinds of credentials is required, and every credential of these kinds in the request must be valid.
+    /// If the request has several, the first kind in this list identifies the caller.
     AnyOf(Vec<CredentialKind>),
-    /// All of these credentials are required. The kind that comes first in this list identifies the caller.
+    /// One credential of each of these kinds is required. The first kind in this list identifies the caller.
     AllOf(Vec<CredentialKind>),
 }
 
-/// A way to prove the caller's identity.
+/// A kind of credential, which proves the identity of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialKind {
     /// A token of an accepted issuer.
     Token,
-    /// An API key of one of the clients.
+    /// An API key of a listed client.
     ApiKey,
-    /// A certificate of one of the clients.
+    /// A certificate of a listed client.
     Certificate,
 }
 
-/// How much harm a call to a route can do.
+/// The protection that a route needs against stolen credentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sensitivity {
-    /// The default: any accepted credential is enough.
+    /// Any credential that the route's `auth` accepts is enough.
     #[default]
     Normal,
-    /// An API key alone is not enough.
+    /// An API key without a second kind of credential is not enough. The policy compiler reports a route that accepts it.
     High,
 }
 
-/// The `api_keys` section: where clients may send API keys.
+/// The `api_keys` section: the places in a request where clients may send API keys.
 #[derive(Clone, Debug, Default)]
 pub struct ApiKeys {
     /// The places in a request where the gateway looks for an API key.
@@ -51,14 +51,14 @@ pub struct ApiKeys {
 pub enum KeyPlace {
     /// The whole value of a header; the name is in lower case.
     Header(String),
-    /// The value after this scheme in `Authorization`; the scheme is for example `ApiKey` or `Bearer`.
+    /// The part of `Authorization` after this scheme, such as `ApiKey` or `Bearer`.
     Scheme(String),
     /// A query parameter. This is insecure, because servers and proxies write URLs to their logs.
     InsecureQuery(String),
 }
 
 impl CredentialKind {
-    /// Returns the word for this kind in the document.
+    /// Returns the word that documents use for this kind, such as `api_key`.
     pub fn word(self) -> &'static str {
         match self {
             CredentialKind::Token => "token",
@@ -69,22 +69,22 @@ impl CredentialKind {
 }
 
 impl Auth {
-    /// Returns the default for routes: a token is required.
+    /// Returns the default of `auth`: a token is required.
     pub fn required() -> Auth {
         Auth::AnyOf(vec![CredentialKind::Token])
     }
 
-    /// Whether the route requires exactly a token, which is the meaning of the word `required`.
+    /// Returns `true` if a token is required and no other credential is accepted, as with `auth: required`.
     pub fn is_required(&self) -> bool {
         matches!(self, Auth::AnyOf(kinds) if matches!(kinds.as_slice(), [CredentialKind::Token]))
     }
 
-    /// Whether the caller is always identified by a token, so that claims are always available.
+    /// Returns `true` if a token identifies every caller, so that claims are always available.
     pub fn always_has_claims(&self) -> bool {
         self.is_required() || matches!(self, Auth::AllOf(kinds) if kinds.first() == Some(&CredentialKind::Token))
     }
 
-    /// Returns the accepted kinds of credentials, in document order.
+    /// Returns the accepted kinds of credentials in the order of the document.
     pub fn kinds(&self) -> &[CredentialKind] {
         match self {
             Auth::None => &[],
@@ -93,7 +93,7 @@ impl Auth {
         }
     }
 
-    /// Whether the route accepts this kind of credential.
+    /// Returns `true` if the route accepts this kind of credential.
     pub fn takes(&self, kind: CredentialKind) -> bool {
         self.kinds().contains(&kind)
     }
@@ -155,7 +155,7 @@ impl ApiKeys {
         let from = fields.require("from");
         let items = from.as_ref().map(|f| f.items()).unwrap_or_default();
         if let (Some(from), []) = (&from, items.as_slice()) {
-            from.problem("`from` lists no place (accepted: header, scheme)");
+            from.problem("the list is empty: list at least one `header` or `scheme`");
         }
         let from = items.iter().filter_map(KeyPlace::read).collect();
         fields.finish();
@@ -189,13 +189,13 @@ impl KeyPlace {
     }
 }
 
-/// Reads an authentication scheme (RFC 9110 §11.1). Well-known schemes are refused, because a proxy in front of the gateway
-/// expects another type of credential after them.
+/// Reads an authentication scheme (RFC 9110 §11.1). `Basic`, `Digest`, `DPoP` and `Negotiate` are refused, because a proxy in
+/// front of the gateway expects another type of credential after them.
 fn read_scheme(field: &Field<'_>) -> Option<String> {
     let scheme = field.text()?;
     let is_token = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if !is_token || TAKEN.iter().any(|taken| scheme.eq_ignore_ascii_case(taken)) {
-        field.problem(format!("`{scheme}` cannot be the scheme of a key (usual: ApiKey, Bearer)"));
+        field.problem(format!("`{scheme}` cannot be the scheme of a key (use ApiKey or Bearer)"));
         return None;
     }
     Some(scheme)

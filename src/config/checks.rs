@@ -8,7 +8,8 @@ use super::schema_keys::checks as key;
 use super::schema_keys::{json_body, parameter};
 use crate::strict_json::number::Number;
 
-/// Rules for requests. `None` means that the check is disabled.
+/// The `checks` section of the document or of a route. `None` means that the section does not contain the key. Then the
+/// document's value applies to the route; if it is absent too, the default in `docs/configuration.md` applies.
 #[derive(Clone, Debug, Default)]
 pub struct CheckSettings {
     /// Whether a failed check refuses the request or is only logged.
@@ -19,17 +20,17 @@ pub struct CheckSettings {
     pub max_header_bytes: Option<At<u64>>,
     /// The maximum number of header lines.
     pub max_headers: Option<At<u64>>,
-    /// The maximum body size in bytes.
+    /// The maximum size of the body, in bytes.
     pub max_body_bytes: Option<At<u64>>,
-    /// Accepted media types of bodies: `application/json`, `image/*`, `application/*+json`.
+    /// The accepted media types of bodies, such as `application/json`, `image/*` or `application/*+json`.
     pub content_types: Option<Vec<At<String>>>,
-    /// Rules for query parameters.
+    /// The rules for query parameters, at most one rule for each decoded name.
     pub query: Option<Vec<ParameterSettings>>,
     /// Whether query parameters without a rule in `query` are allowed.
     pub other_query: Option<bool>,
-    /// Rules for headers.
+    /// The rules for request headers, one for each header name.
     pub headers: Option<Vec<ParameterSettings>>,
-    /// Rules for a JSON body.
+    /// The rules for a JSON body.
     pub json: Option<JsonBody>,
     /// The location of the section in the document.
     pub place: Place,
@@ -40,7 +41,7 @@ pub struct CheckSettings {
 pub enum CheckMode {
     /// The request is refused.
     Enforce,
-    /// The request is forwarded. The audit record reports that the request would have been refused.
+    /// The request is forwarded. The audit record contains the reason of the refusal as `would_refuse`.
     Log,
 }
 
@@ -55,15 +56,15 @@ pub struct ParameterSettings {
     pub required: bool,
     /// Whether the parameter may appear more than once.
     pub repeat: bool,
-    /// The minimum value of a number.
+    /// The smallest accepted number.
     pub min: Option<At<Number<'static>>>,
-    /// The maximum value of a number.
+    /// The largest accepted number.
     pub max: Option<At<Number<'static>>>,
-    /// The minimum length in characters.
+    /// The minimum length of a string, in characters.
     pub min_length: Option<u64>,
-    /// The maximum length in characters.
+    /// The maximum length of a string, in characters.
     pub max_length: Option<u64>,
-    /// The accepted values.
+    /// The accepted values, compared as strings; `None` accepts every value.
     pub one_of: Option<Vec<String>>,
 }
 
@@ -81,16 +82,16 @@ pub enum ParameterType {
     Boolean,
 }
 
-/// Rules for a JSON body.
+/// The rules for a JSON body.
 #[derive(Clone, Debug)]
 pub struct JsonBody {
-    /// Whether the request must have a body.
+    /// Whether an empty body is refused.
     pub required: bool,
     /// The maximum nesting depth of arrays and objects.
     pub max_depth: usize,
     /// The maximum number of JSON values: members, items and the body itself.
     pub max_values: usize,
-    /// Whether an object may have two members whose names differ only in case.
+    /// Whether an object may have two members whose names differ only in case, such as `amount` and `Amount`.
     pub case_variants: bool,
     /// The schema that the body must match.
     pub schema: Option<SchemaSetting>,
@@ -124,7 +125,7 @@ impl CheckSettings {
         match field.node.value {
             Value::Bool(false) => Some(None),
             Value::Bool(true) => {
-                field.problem("expected checks or `false`; without `checks`, the document's checks apply");
+                field.problem("expected a mapping of checks or `false`; to use the document's checks, omit `checks`");
                 None
             }
             _ => CheckSettings::read(field).map(Some),
@@ -179,7 +180,7 @@ fn bound(field: &Field<'_>) -> Option<At<Number<'static>>> {
     Some(At { value: number.into(), place: field.place.clone() })
 }
 
-/// Returns the string form of a value, as it appears in a query or a header.
+/// Converts an item of `enum` to the string that a query parameter or a header with this value contains.
 fn scalar(field: &Field<'_>) -> Option<String> {
     match &field.node.value {
         Value::Text(text) => Some(text.clone()),

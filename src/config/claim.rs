@@ -1,4 +1,4 @@
-//! Paths to the claims of a token, in the form that the whole document uses.
+//! Paths to the claims of a token, in the syntax that all configuration keys for claims share.
 
 use serde_json::Value;
 
@@ -6,14 +6,14 @@ use super::problem::At;
 use super::reader::Field;
 use crate::strict_json::pointer;
 
-/// A path to a claim. `a` is a top-level claim, `a.b` is a nested claim, and a path that starts with `/` is a JSON Pointer (RFC
-/// 6901).
+/// A path to a claim. `a` is a top-level claim, `a.b` is the member `b` of the claim `a`, and a path that starts with `/` is a
+/// JSON Pointer (RFC 6901).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimPath {
-    /// The path in the form of the document.
+    /// The path as written in the document.
     pub text: String,
     segments: Vec<String>,
-    /// Whether the path is a JSON Pointer. Only JSON Pointers can address list items.
+    /// Whether the path is a JSON Pointer. Only a JSON Pointer can address the items of a list.
     is_pointer: bool,
 }
 
@@ -22,16 +22,16 @@ pub struct ClaimPath {
 pub struct RequiredClaim {
     /// The path to the claim.
     pub claim: ClaimPath,
-    /// The accepted values, which are scalars. If the claim is a list, it must contain one of them.
+    /// The accepted values, which are scalars. If the claim is a list, the list must contain one of them.
     pub any_of: Vec<serde_json::Value>,
 }
 
 impl ClaimPath {
-    /// Parses a claim path: `/a/b` is a JSON Pointer, a name with `://` is one top-level claim, and dots separate the names of
-    /// nested claims.
+    /// Parses a claim path: `/a/b` is a JSON Pointer, and `a.b` is a nested claim. A path that contains `://` is the name of one
+    /// top-level claim, even if it contains dots.
     ///
     /// # Errors
-    /// The string starts with `/` and is not a valid JSON Pointer.
+    /// The error describes the fault of a string that starts with `/` and is not a valid JSON Pointer.
     pub fn parse(text: &str) -> Result<ClaimPath, String> {
         let is_pointer = text.starts_with('/');
         let segments = match is_pointer {
@@ -42,30 +42,32 @@ impl ClaimPath {
         Ok(ClaimPath { text: text.to_string(), segments, is_pointer })
     }
 
-    /// Returns the path to the top-level claim with this name; every character is part of the name, even `.` and `/`.
+    /// Returns the path to the top-level claim with this name. The name can contain any character, even `.` and `/`.
     pub fn top(name: &str) -> ClaimPath {
         ClaimPath::members(&[name])
     }
 
-    /// Returns the path through nested objects with these names. An empty list addresses all claims.
+    /// Returns the path that consists of these member names, starting at the top level. An empty list is the path to the object
+    /// of all claims.
     pub fn members(names: &[&str]) -> ClaimPath {
         let text = if names.is_empty() { ".".to_string() } else { names.join(".") };
         ClaimPath { text, segments: names.iter().map(ToString::to_string).collect(), is_pointer: false }
     }
 
-    /// Returns the path to a member of the claim at this path.
+    /// Returns the path to the member `name` of the claim at this path.
     pub fn member(&self, name: &str) -> ClaimPath {
         let mut inner = self.clone();
         inner.segments.push(name.to_string());
         inner
     }
 
-    /// Returns the names on the path, starting at the top level. Segments of a JSON Pointer can also be list indexes.
+    /// Returns the segments of the path, starting at the top level. A segment is the name of a member. In a JSON Pointer, it can
+    /// also be the index of a list item.
     pub fn segments(&self) -> &[String] {
         &self.segments
     }
 
-    /// Returns the value at this path in `claims`.
+    /// Returns the value at this path in `claims`; `None` if there is no such value.
     pub fn find<'c>(&self, claims: &'c Value) -> Option<&'c Value> {
         if self.is_pointer {
             return self.segments.iter().try_fold(claims, pointer::step);
@@ -73,14 +75,14 @@ impl ClaimPath {
         self.segments.iter().try_fold(claims, |value, segment| value.as_object()?.get(segment.as_str()))
     }
 
-    /// Reads a field that contains a claim path.
+    /// Reads a field that contains a claim path. An invalid path is reported as a problem.
     pub(super) fn read(field: &Field<'_>) -> Option<ClaimPath> {
         let read = ClaimPath::parse(&field.text()?);
         read.map_err(|fault| field.problem(fault)).ok()
     }
 }
 
-/// Reads a mapping from claim paths to accepted values.
+/// Reads `require_claims`, a mapping from claim paths to one or more accepted values.
 pub(super) fn required_claims(field: &Field<'_>) -> Vec<RequiredClaim> {
     let scalar = |f: &Field<'_>| {
         let value = f.node.to_json();

@@ -1,4 +1,4 @@
-//! Reads `clients`: applications that call the gateway, with their credentials, their permissions and their owners.
+//! Reads `clients`: the applications that call the gateway, with their credentials, permissions and owners.
 
 use std::time::Duration;
 
@@ -9,26 +9,28 @@ use super::url::check_host;
 /// The settings of one client.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
-    /// The client id, used in audit records, headers and limits. A token names the client by its `client_id` or `azp` claim.
+    /// The client id in audit records, headers and limits. A token belongs to the client if its claim `client_id` is this id. If
+    /// it has no `client_id`, its claim `azp` counts.
     pub id: At<String>,
-    /// The owner responsible for the client.
+    /// The person or team that is responsible for the client.
     pub owner: String,
-    /// The purpose of the client.
+    /// The purpose of the client, for readers of the document.
     pub purpose: String,
-    /// The scopes of API keys and certificates, and the maximum scopes of tokens. `None` gives keys and certificates no scopes,
-    /// and does not restrict tokens.
+    /// The scopes of the client's API keys and certificates. The client's tokens cannot have other scopes. With `None`, keys and
+    /// certificates have no scopes, and the scopes of tokens are not restricted.
     pub scopes: Option<Vec<At<String>>>,
-    /// The permissions, with the same meaning as `scopes`.
+    /// The permissions of the client, with the same rules as `scopes`.
     pub permissions: Option<Vec<At<String>>>,
-    /// The plan that limits use for the client.
+    /// The name of the plan that limits use for the client.
     pub plan: Option<At<String>>,
     /// Tags that conditions can use and identity headers can contain.
     pub tags: Vec<String>,
-    /// The environments in which the client exists; `None` means all environments, an empty list means no environment.
+    /// The environments in which the client exists. `None` means all environments, and an empty list means no environment.
     pub environments: Option<Vec<At<String>>>,
-    /// The issuers whose tokens can name the client; `None` means all issuers, an empty list means no issuer.
+    /// The names of the issuers whose tokens can belong to the client. `None` means all issuers, and an empty list means no
+    /// issuer.
     pub token_issuers: Option<Vec<At<String>>>,
-    /// The time in which the client may call.
+    /// The period in which the client may call the gateway.
     pub period: ValidityPeriod,
     /// The client's API keys.
     pub keys: Vec<ClientKey>,
@@ -39,48 +41,48 @@ pub struct ClientSettings {
 /// A period in which a client or an API key is valid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ValidityPeriod {
-    /// The first moment of the period; `None` means no start.
+    /// The start of the period, as the time since the Unix epoch; `None` means no start.
     pub not_before: Option<Duration>,
-    /// The first moment after the period; `None` means no end.
+    /// The first moment after the period, as the time since the Unix epoch; `None` means no end.
     pub expires: Option<Duration>,
 }
 
 /// An API key in the document. The document contains only the hash of the key.
 #[derive(Clone, Debug)]
 pub struct ClientKey {
-    /// The key id, used in audit records.
+    /// The id of the key in audit records.
     pub id: String,
-    /// The public part of the key.
+    /// The public part of the key, before its last `_`.
     pub prefix: String,
     /// The SHA-256 hash of the whole key.
     pub hash: [u8; 32],
-    /// When the key is valid.
+    /// The period in which the key is valid.
     pub period: ValidityPeriod,
-    /// When the key was revoked. A revoked key is invalid regardless of its period.
+    /// The time since the Unix epoch when the key was revoked. A revoked key is never valid, whatever its period is.
     pub revoked: Option<Duration>,
-    /// When the key was created.
+    /// The time since the Unix epoch when the key was created.
     pub created: Option<Duration>,
-    /// The creator of the key.
+    /// The person or program that created the key.
     pub created_by: Option<String>,
-    /// The reason for creating the key.
+    /// The reason why the key was created.
     pub reason: Option<String>,
-    /// The location of the entry in the document.
+    /// The location of the key's entry in the document.
     pub place: Place,
 }
 
-/// A certificate field that identifies the owner of the certificate. The whole value must be equal; patterns are not supported.
+/// A certificate field that identifies a client. The field must have exactly this value; patterns are not supported.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CertificateIdentity {
     /// The first URI in the certificate's subject alternative names.
     Spiffe(String),
-    /// The first DNS name in the certificate's subject alternative names.
+    /// The first DNS name in the certificate's subject alternative names, in lower case.
     Dns(String),
     /// The SHA-256 hash of the certificate in DER encoding.
     Sha256([u8; 32]),
 }
 
 impl ClientSettings {
-    /// Whether the client exists in this environment. `None` means that the document sets no environment.
+    /// Returns `true` if the client exists in this environment. `None` means that the document sets no environment.
     pub fn exists_in(&self, environment: Option<&str>) -> bool {
         let named = |names: &Vec<At<String>>| names.iter().any(|named| Some(named.value.as_str()) == environment);
         self.environments.as_ref().is_none_or(named)
@@ -120,7 +122,7 @@ impl ValidityPeriod {
         if let (Some(from), Some(until), Some(end)) = (not_before, expires, end)
             && from >= until
         {
-            end.problem("ends before it begins");
+            end.problem("`expires` must be later than `not_before`");
         }
         ValidityPeriod { not_before, expires }
     }
@@ -135,7 +137,7 @@ impl ClientKey {
             let text = f.text()?;
             let hash = text.strip_prefix("sha256:").and_then(hex_bytes);
             if hash.is_none() {
-                f.problem("expected `sha256:` and 64 hexadecimal digits: the hash of the key, never the key");
+                f.problem("expected `sha256:` and 64 hexadecimal digits: the SHA-256 of the key, not the key itself");
             }
             hash
         });
@@ -183,7 +185,7 @@ impl CertificateIdentity {
             let text = f.text()?.replace(':', "");
             let hash = hex_bytes(&text);
             if hash.is_none() {
-                f.problem("expected 64 hexadecimal digits: SHA-256 of the certificate in DER form");
+                f.problem("expected 64 hexadecimal digits: the SHA-256 of the certificate in DER form");
             }
             hash.map(CertificateIdentity::Sha256)
         });
@@ -197,7 +199,7 @@ impl CertificateIdentity {
     }
 }
 
-/// Returns why a string cannot be a SPIFFE ID (SPIFFE-ID §2).
+/// Returns the reason why a string is not a SPIFFE ID (SPIFFE-ID §2); `None` if it is one.
 fn spiffe_fault(text: &str) -> Option<&'static str> {
     let Some(rest) = text.strip_prefix("spiffe://") else {
         return Some("it must start with `spiffe://`, in lower case");
@@ -207,7 +209,7 @@ fn spiffe_fault(text: &str) -> Option<&'static str> {
     let is_of_domain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
     let is_of_path = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     if domain.is_empty() || domain.len() > MAX_TRUST_DOMAIN || !domain.bytes().all(is_of_domain) {
-        return Some("a trust domain may contain only a-z, 0-9, `.`, `-` and `_`, at most 255");
+        return Some("a trust domain must have 1 to 255 of the characters a-z, 0-9, `.`, `-` and `_`");
     }
     for part in parts {
         match part {
@@ -222,20 +224,20 @@ fn spiffe_fault(text: &str) -> Option<&'static str> {
     (text.len() > MAX_SPIFFE_ID).then_some("it may have at most 2048 bytes")
 }
 
-/// Returns why a string cannot be a DNS name in a certificate (RFC 5280 §4.2.1.6).
+/// Returns the reason why a string is not a DNS name of a certificate (RFC 5280 §4.2.1.6); `None` if it is one.
 fn dns_fault(text: &str) -> Option<&'static str> {
     if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')) {
         return Some("it may contain only letters, digits, `.`, `-` and `_`; patterns are not accepted");
     }
     if text.split('.').any(str::is_empty) {
-        return Some("it must not start or end with a dot, or have two in a row");
+        return Some("it must not start or end with a dot, or contain two dots in a row");
     }
     check_host(text)
         .is_err()
-        .then_some("it may have at most 253 characters, 63 between two dots, and must not be an address")
+        .then_some("it may have at most 253 characters, 63 between two dots, and must not be an IP address")
 }
 
-/// Reads a string that needs no escaping in a header or a log line.
+/// Reads a string of visible ASCII, which needs no escaping in a header or a log line.
 fn plain(field: &Field<'_>) -> Option<At<String>> {
     let text = field.text_at()?;
     if !is_plain(&text.value) {
@@ -245,7 +247,7 @@ fn plain(field: &Field<'_>) -> Option<At<String>> {
     Some(text)
 }
 
-/// Whether a string is a valid client id: up to 200 characters of visible ASCII.
+/// Returns `true` if a string has at most 200 characters, all of visible ASCII, as a client id must have.
 pub fn is_plain(text: &str) -> bool {
     is_visible(text) && text.len() <= MAX_BYTES
 }
@@ -254,7 +256,7 @@ fn is_visible(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// Decodes 64 hexadecimal digits to 32 bytes.
+/// Decodes 64 hexadecimal digits to 32 bytes. Returns `None` for any other string.
 pub fn hex_bytes(hex: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
@@ -268,8 +270,9 @@ pub fn hex_bytes(hex: &str) -> Option<[u8; 32]> {
 }
 
 const MAX_BYTES: usize = 200;
-/// Limits of SPIFFE-ID §2.1 and §2.3, in bytes.
+/// The maximum length of the trust domain in a SPIFFE ID, in bytes (SPIFFE-ID §2).
 const MAX_TRUST_DOMAIN: usize = 255;
+/// The maximum length of a SPIFFE ID, in bytes (SPIFFE-ID §2).
 const MAX_SPIFFE_ID: usize = 2_048;
 
 #[cfg(test)]

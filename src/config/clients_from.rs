@@ -1,4 +1,4 @@
-//! Reads `clients_from`, the address of a polled document of clients, and parses the polled document.
+//! Reads the `clients_from` section, which contains the address of a polled document of clients, and parses that document.
 
 use std::cell::RefCell;
 
@@ -9,12 +9,12 @@ use super::problem::{Place, Problems};
 use super::reader::Field;
 use super::schema_keys::clients_from as key;
 
-/// The `clients_from` section: the source of additional clients, and a bound on its size.
+/// The `clients_from` section: the source of additional clients, and the maximum number of entries.
 #[derive(Clone, Debug)]
 pub struct ClientsFrom {
     /// The address of the document of clients, and its polling settings.
     pub document: PolledSource,
-    /// The maximum total number of clients, keys and certificates.
+    /// The maximum number of clients, keys and certificates in the polled document, counted together.
     pub max_entries: usize,
 }
 
@@ -32,7 +32,7 @@ impl ClientsFrom {
     }
 }
 
-/// Reads a document that contains only clients. If there are problems, callers must not use the clients.
+/// Reads a polled document of clients. If there are problems, callers must not use the clients.
 pub fn read_document(node: &Node) -> (Vec<ClientSettings>, Problems) {
     let problems = RefCell::new(Problems::default());
     let read = || {
@@ -42,7 +42,7 @@ pub fn read_document(node: &Node) -> (Vec<ClientSettings>, Problems) {
         let mut clients = Vec::new();
         for client in &listed {
             clients.extend(ClientSettings::read(client));
-            // Stops early, so that a document full of errors takes no more time.
+            // A document with a problem is refused anyway, so reading it to the end would only take time.
             if problems.borrow().is_full() {
                 break;
             }
@@ -54,15 +54,15 @@ pub fn read_document(node: &Node) -> (Vec<ClientSettings>, Problems) {
     (clients, problems.into_inner())
 }
 
-/// Adds a problem if the list has more than `most` clients, keys and certificates in total. Returns whether it added the problem.
+/// Adds a problem if the list has more than `most` clients, keys and certificates in total. Returns `true` if it added one.
 pub fn check_entries(clients: &[ClientSettings], most: usize, problems: &mut Problems) -> bool {
     let entries: usize = clients.iter().map(|client| 1 + client.keys.len() + client.certificates.len()).sum();
     if entries > most {
-        let message = format!("{entries} clients, keys and certificates, at most {most} are accepted");
+        let message = format!("the document has {entries} clients, keys and certificates, at most {most} are accepted");
         problems.add(&Place::default(), message);
     }
     entries > most
 }
 
-/// The default maximum number of entries in a document.
+/// The default of `clients_from.max_entries`.
 pub const USUAL_ENTRIES: usize = key::MAX_ENTRIES.default as usize;

@@ -1,4 +1,4 @@
-//! Reads a `cors` section; the policy compiler checks whether the values are safe together.
+//! Reads a `cors` section. The policy compiler checks later whether the combination of its values is safe.
 
 use super::document::Cors;
 use super::problem::At;
@@ -6,7 +6,7 @@ use super::reader::Field;
 use super::schema_keys::cors as key;
 
 impl Cors {
-    /// Reads one CORS policy.
+    /// Reads the CORS policy of the document or of a route.
     pub(super) fn read(field: &Field<'_>) -> Option<Cors> {
         let fields = field.fields()?;
         let texts = |key| fields.get(key).map(|f| f.texts());

@@ -1,6 +1,7 @@
 //! Bounds on the size of a gateway document.
-//! YAML, JSON text and a protobuf `Struct` have the same bounds, so the filter accepts every document that the command line
-//! accepts.
+//!
+//! The bounds are the same for YAML, JSON text and a protobuf `Struct`, so the filter accepts every document that the command
+//! line tool accepts.
 
 use super::node::{Node, Value};
 use super::problem::{Place, Problem};
@@ -20,7 +21,8 @@ struct SizeLeft {
     text: usize,
 }
 
-/// Checks a parsed document against all bounds. Readers limit their own recursion to at least twice `MAX_DEPTH`.
+/// Checks a parsed document against all bounds. The parsers accept at least twice [`MAX_DEPTH`], so that this check can report
+/// the location of a value that is nested too deeply.
 ///
 /// # Errors
 /// The problem contains the first location that exceeds a bound.
@@ -40,12 +42,14 @@ fn walk(node: &Node, depth: usize, left: &mut SizeLeft) -> Result<(), Problem> {
     };
     match (left.values.checked_sub(1), left.text.checked_sub(text)) {
         (Some(values), Some(text)) => *left = SizeLeft { values, text },
-        (None, _) => return beyond(format!("more than {MAX_VALUES} values, aliases expanded")),
-        (_, None) => return beyond(format!("more than {} MiB of text, aliases expanded", MAX_TEXT >> 20)),
+        (None, _) => return beyond(format!("the document has more than {MAX_VALUES} values, aliases expanded")),
+        (_, None) => {
+            return beyond(format!("the document has more than {} MiB of text, aliases expanded", MAX_TEXT >> 20));
+        }
     }
     match &node.value {
         Value::List(_) | Value::Map(_) if depth == MAX_DEPTH => {
-            beyond(format!("nested more than {MAX_DEPTH} levels deep"))
+            beyond(format!("the document is nested more than {MAX_DEPTH} levels deep"))
         }
         Value::List(items) => items
             .iter()
@@ -58,7 +62,7 @@ fn walk(node: &Node, depth: usize, left: &mut SizeLeft) -> Result<(), Problem> {
     }
 }
 
-/// Prepends a step to the path of a problem. Paths are built here and not during the check, because most documents have no
+/// Prepends a step to the path of a problem. The path is built only after a problem was found, because most documents have no
 /// problem.
 fn below(step: &str, mut problem: Problem) -> Problem {
     let inner = std::mem::take(&mut problem.place.path);

@@ -1,9 +1,13 @@
-//! Replaces `$NAME` and `${NAME}` with the values of environment variables; an unset variable is an error.
+//! Replaces `$NAME` and `${NAME}` with the values of environment variables; an unset or empty variable is an error.
 
-/// A function that returns the value of a variable. The caller passes it in, because the core does not read the environment.
+/// A function that returns the value of an environment variable. The caller passes it in, because the core does not read the
+/// environment.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
-/// Replaces every reference in `text`. The error names the unset variable or describes the malformed reference.
+/// Replaces every `$NAME` and `${NAME}` in `text`.
+///
+/// # Errors
+/// The error contains the name of the unset variable, or describes the malformed reference.
 pub fn expand(text: &str, environment: Environment<'_>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -17,7 +21,7 @@ pub fn expand(text: &str, environment: Environment<'_>) -> Result<String, String
             }
         };
         if name.is_empty() {
-            return Err("`$` without the name of a variable".to_string());
+            return Err("`$` must be followed by the name of a variable".to_string());
         }
         let value = environment(name).filter(|v| !v.is_empty());
         out.push_str(&value.ok_or_else(|| format!("the variable `{name}` is not set"))?);
@@ -47,7 +51,7 @@ mod tests {
             ("$B", Err("the variable `B` is not set")),
             ("$EMPTY", Err("the variable `EMPTY` is not set")),
             ("${A", Err("`${` has no closing brace")),
-            ("a$", Err("`$` without the name of a variable")),
+            ("a$", Err("`$` must be followed by the name of a variable")),
         ] {
             let read = expand(text, &environment);
             assert_eq!(read.as_deref().map_err(String::as_str), expected, "{text}");

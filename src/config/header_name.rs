@@ -1,12 +1,13 @@
-//! Header names: their syntax, names that an upstream can confuse, and names that only the gateway or a proxy sets.
+//! Rules for header names: the syntax, the names that an upstream can confuse, and the names that clients must not send.
 
-/// Whether this is a token (RFC 9110 §5.6.2), the syntax of header names, of methods, and of the parts of a media type.
+/// Returns `true` if `text` is a token (RFC 9110 §5.6.2). Header names, methods and the parts of a media type are tokens.
 pub fn is_token(text: impl AsRef<[u8]>) -> bool {
     let text = text.as_ref();
     !text.is_empty() && text.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
 }
 
-/// Whether two header names become the same variable in a server that passes headers to programs as environment variables.
+/// Returns `true` if two header names become the same environment variable in a server that passes headers to programs as
+/// environment variables (CGI).
 ///
 /// RFC 3875 §4.1.18 ignores case and replaces `-` with `_`. Some servers also replace every other byte that is not allowed in a
 /// variable name with `_`. On such a server `x.org.id`, `x~org-id` and `X-Org-ID` all become `HTTP_X_ORG_ID`. Each byte becomes
@@ -16,12 +17,13 @@ pub fn is_same_cgi_variable(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> b
     one.len() == other.len() && one.iter().zip(other).all(|(a, b)| fold(*a) == fold(*b))
 }
 
-/// Whether a name starts with this prefix, in any spelling that [`is_same_cgi_variable`] treats as equal.
+/// Returns `true` if a header name starts with `prefix`, in any spelling that [`is_same_cgi_variable`] treats as equal.
 pub fn starts_with_as_cgi_variable(name: impl AsRef<[u8]>, prefix: &str) -> bool {
     name.as_ref().split_at_checked(prefix.len()).is_some_and(|(start, _)| is_same_cgi_variable(start, prefix))
 }
 
-/// Whether a name has only lower-case letters, digits and `-`. Two such names become the same variable only if they are equal.
+/// Returns `true` if a header name has only lower-case letters, digits and `-`. Two such names become the same environment
+/// variable only if they are equal.
 pub fn is_usual(name: impl AsRef<[u8]>) -> bool {
     name.as_ref().iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
@@ -34,10 +36,11 @@ fn fold(byte: u8) -> u8 {
     }
 }
 
-/// Headers that frame or route the message, describe its body, carry credentials, or are set by proxies.
+/// Headers that clients may send only in exactly this spelling. They frame or route the message, describe its body, contain
+/// credentials, or are set by proxies.
 ///
-/// Envoy and the gateway read each of these headers only in this spelling, so another spelling would reach the upstream
-/// unchecked.
+/// Envoy and the gateway read these headers only in this spelling. An upstream may accept another spelling, which nothing would
+/// have checked.
 pub const SINGLE_SPELLING: [&str; 20] = [
     "authorization",
     "connection",
@@ -61,10 +64,10 @@ pub const SINGLE_SPELLING: [&str; 20] = [
     "x-rewrite-url",
 ];
 
-/// Prefixes of headers that proxies set. They have only one accepted spelling, like the names in [`SINGLE_SPELLING`].
+/// Prefixes of headers that proxies set. Clients may send such a header only in this spelling, as for [`SINGLE_SPELLING`].
 pub const SINGLE_SPELLING_PREFIXES: [&str; 2] = ["x-envoy-", "x-forwarded-"];
 
-/// The prefix of headers that control the proxy behind the filter. Only the filter may set them.
+/// The prefix of the headers by which the filter controls Envoy's routing. Only the filter may set them.
 pub const OWN_PREFIX: &str = "x-portcullis-";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Reads `identity_headers`: attributes of the caller that are sent to the upstream, each with its header.
+//! Reads `identity_headers`: the claims and client attributes that the upstream receives, each in its own header.
 
 use super::claim::ClaimPath;
 use super::header_name::{OWN_PREFIX, is_same_cgi_variable, is_token, starts_with_as_cgi_variable};
@@ -14,11 +14,11 @@ pub struct IdentityHeader {
     pub header: At<String>,
     /// The attribute that the header contains.
     pub from: Attribute,
-    /// Whether callers without the attribute are refused.
+    /// Whether a caller without the attribute is refused.
     pub required: bool,
 }
 
-/// A caller attribute.
+/// An attribute of the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attribute {
     /// A claim of the caller's token.
@@ -27,7 +27,7 @@ pub enum Attribute {
     Client(ClientAttribute),
 }
 
-/// A client attribute.
+/// An attribute of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAttribute {
     /// The id of the client.
@@ -36,12 +36,13 @@ pub enum ClientAttribute {
     Plan,
     /// The tags of the client.
     Tags,
-    /// The owner responsible for the client.
+    /// The person or team that is responsible for the client.
     Owner,
 }
 
 impl IdentityHeader {
-    /// Reads the `identity_headers` section: `Header: claim`, `Header: { claim: …, required: true }` or `Header: { client: id }`.
+    /// Reads the `identity_headers` section. An entry is `Header: claim`, `Header: { claim: …, required: true }` or
+    /// `Header: { client: id }`.
     pub(super) fn read_all(field: &Field<'_>) -> Vec<IdentityHeader> {
         field.entries().into_iter().filter_map(|(name, value)| IdentityHeader::read(name, &value)).collect()
     }
@@ -65,8 +66,8 @@ impl IdentityHeader {
     }
 }
 
-/// Reads a header name (RFC 9110 §5.1: a token) and returns it in lower case. Refuses names of headers that the proxy itself
-/// reads or sets.
+/// Checks a header name (RFC 9110 §5.1: a token) and returns it in lower case. Reports names that Envoy or the gateway itself
+/// reads or sets as a problem of `field`.
 pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String> {
     let lower = name.value.to_ascii_lowercase();
     if !is_token(&lower) {
@@ -76,14 +77,14 @@ pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String
     let is_owned = OWNED.iter().any(|owned| is_same_cgi_variable(&lower, owned));
     let mut families = ["x-envoy-", OWN_PREFIX].into_iter();
     if is_owned || families.any(|family| starts_with_as_cgi_variable(&lower, family)) {
-        field.problem(format!("`{}` belongs to the proxy and cannot be set here", name.value));
+        field.problem(format!("`{}` belongs to the proxy and cannot be used here", name.value));
         return None;
     }
     Some(lower)
 }
 
 impl ClientAttribute {
-    /// Returns the word for this attribute in the document.
+    /// Returns the word that documents use for this attribute, such as `plan`.
     pub fn word(self) -> &'static str {
         CLIENT.iter().find(|(_, attribute)| *attribute == self).map(|(word, _)| *word).unwrap_or_default()
     }
@@ -96,9 +97,9 @@ const CLIENT: [(&str, ClientAttribute); 4] = [
     ("owner", ClientAttribute::Owner),
 ];
 
-/// Headers that cannot be set from a claim or by a static route. Some of them frame the message or control the proxy, and a
-/// claim in such a header would allow request smuggling. The gateway itself removes or sets the others, so a claim in them
-/// would be lost.
+/// Headers that a document cannot set. Some of them frame the message or control the connection, and a claim in such a header
+/// would allow request smuggling. Envoy and the gateway read, set or remove the others, so a claim in them would be lost or
+/// would have an effect that the operator does not expect.
 const OWNED: [&str; 15] = [
     "authorization",
     "connection",

@@ -24,7 +24,7 @@ impl IssuerSettings {
         let allow_unlisted_clients = fields.flag(&key::ALLOW_UNLISTED_CLIENTS);
         let unlisted = fields.get(key::ALLOW_UNLISTED_CLIENTS.name);
         if let (Some(field), true, Some(true)) = (unlisted, allow_unlisted_clients, require_client) {
-            field.problem("contradicts `require_client: true`: keep one of them");
+            field.problem("`allow_unlisted_clients` contradicts `require_client: true`: remove one of them");
         }
         let is_self_issued = fields.flag(&key::SELF_ISSUED);
         let self_issued = fields.get(key::SELF_ISSUED.name).filter(|_| is_self_issued);
@@ -100,7 +100,8 @@ fn read_secret(field: &Field<'_>) -> Option<IssuerKeySettings> {
     Some(IssuerKeySettings::Secret { env: env? })
 }
 
-/// Reads a token source. For a cookie, the flag is true if requests from pages of any origin may use the cookie.
+/// Reads one item of `token_from`. Returns the place of the token, and the value of `insecure_cross_origin`, which only a cookie
+/// can have.
 fn read_source(field: &Field<'_>) -> Option<(TokenSource, bool)> {
     let fields = field.fields()?;
     let sources = [
@@ -115,7 +116,7 @@ fn read_source(field: &Field<'_>) -> Option<(TokenSource, bool)> {
     if let (Some(flag), false) =
         (&cross_origin, sources.iter().flatten().any(|source| matches!(source, TokenSource::Cookie(_))))
     {
-        flag.problem("is for a `cookie`: browsers attach no other token by themselves");
+        flag.problem("can be set only with `cookie`, because browsers attach no other token by themselves");
     }
     let cross_origin = fields.flag(&token_source::INSECURE_CROSS_ORIGIN);
     fields.finish();

@@ -1,4 +1,4 @@
-//! The settings of `plans`, `limits` and the limits of a route: the number of requests allowed per time window.
+//! The settings of `plans` and `limits`: how many requests a caller may send in a time window.
 
 mod reading;
 pub mod service;
@@ -8,37 +8,37 @@ use std::time::Duration;
 use super::claim::ClaimPath;
 use super::problem::{At, Place};
 
-/// A named set of windows. Limits refer to a plan by its name.
+/// A named set of windows, to which limits refer by `plan` or `plan_from`.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The name of the plan.
     pub name: At<String>,
-    /// The windows; a request must be within the limit of each window.
+    /// The windows of the plan. A request is allowed only if every window has a request left.
     pub windows: Vec<At<WindowSettings>>,
 }
 
-/// A window: the number of requests allowed in a time span.
+/// A window: the number of requests that are allowed in a time span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WindowSettings {
-    /// The window in the form of the document, such as `100/s`.
+    /// The window as written in the document, such as `100/s`.
     pub text: String,
-    /// The number of requests.
+    /// The number of requests that are allowed in the time span.
     pub count: u64,
-    /// The length of the window, and how it refills.
+    /// The length of the window, and when used requests become available again.
     pub span: WindowSpan,
 }
 
-/// The length of a window, and how it refills.
+/// The length of a window, and when used requests become available again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowSpan {
-    /// A rate: used requests are given back evenly, and a burst is allowed.
+    /// A rate: used requests become available again one by one, at equal intervals.
     Rate {
-        /// The time after which all used requests are given back.
+        /// The time in which [`WindowSettings::count`] requests become available again.
         per: Duration,
-        /// The maximum number of requests that can arrive at the same time.
+        /// The maximum number of requests that are allowed at the same time.
         burst: u64,
     },
-    /// A quota: the full number of requests is available again at the start of the next hour, day or month in UTC.
+    /// A quota: all requests become available again at the start of the next hour, day or month in UTC.
     Quota(QuotaPeriod),
 }
 
@@ -53,24 +53,25 @@ pub enum QuotaPeriod {
     Month,
 }
 
-/// A limit: the bucket key, the counted events, and the number of events allowed.
+/// A limit: the bucket key, the counted events, and the number of events that each bucket allows.
 #[derive(Clone, Debug)]
 pub struct LimitSettings {
     /// The name, used in audit records and in the response headers about limits.
     pub name: At<String>,
-    /// The parts of the bucket key. Each combination of values has its own bucket.
+    /// The parts of the bucket key. Each combination of their values has its own bucket.
     pub by: Vec<At<KeyPart>>,
-    /// Which events the limit counts.
+    /// The events that the limit counts.
     pub counts: CountedEvents,
-    /// The number of events allowed.
+    /// The number of events that each bucket allows.
     pub allowance: Allowance,
-    /// The names of the routes that share the limit; `None` means all routes.
+    /// The names of the routes that share the limit. `None` means every request for a limit of the document, and the requests of
+    /// one route for a limit of that route.
     pub routes: Option<Vec<At<String>>>,
-    /// Whether the limit only logs the requests that it would refuse.
+    /// Whether the limit refuses no request and only adds `would_limit` to the audit record.
     pub shadow: bool,
-    /// The maximum number of buckets kept at the same time.
+    /// The maximum number of buckets that the proxy keeps for each plan of the limit.
     pub max_entries: u32,
-    /// Where the counts are kept.
+    /// The place that keeps the counts: this proxy, or a rate limit service.
     pub store: CountStore,
     /// The location of the limit in the document.
     pub place: Place,
@@ -86,9 +87,9 @@ pub enum KeyPart {
     User,
     /// The token itself.
     Token,
-    /// The client that calls.
+    /// The id of the client that the credential identifies.
     Client,
-    /// The route that matched.
+    /// The route that the request matches.
     Route,
     /// A request header; the name is in lower case.
     Header(String),
@@ -96,24 +97,25 @@ pub enum KeyPart {
     Claim(ClaimPath),
 }
 
-/// Which events a limit counts.
+/// The events that a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum CountedEvents {
     /// All requests.
     #[default]
     Requests,
-    /// Invalid credentials. After the limit is exceeded, the gateway does not verify further credentials.
+    /// Requests with an invalid credential. While a bucket has no event left, the gateway refuses the requests of this bucket
+    /// without verifying their credentials.
     FailedAuthentications,
 }
 
-/// The number of events that a limit allows.
+/// The number of events that each bucket of a limit allows.
 #[derive(Clone, Debug)]
 pub enum Allowance {
-    /// These windows; a request must be within the limit of each window.
+    /// The windows of the limit itself. A request is allowed only if every window has a request left.
     Windows(Vec<At<WindowSettings>>),
     /// The windows of the plan with this name.
     Plan(At<String>),
-    /// The windows of the plan that the caller has.
+    /// The windows of the caller's plan.
     PlanFrom(PlanFrom),
 }
 
@@ -122,32 +124,32 @@ pub enum Allowance {
 pub struct PlanFrom {
     /// The source of the caller's plan name.
     pub chooser: PlanSource,
-    /// The plan of callers that have no plan, or whose plan is not accepted.
+    /// The plan of callers without a plan name, and of callers whose plan name is not accepted.
     pub default: At<String>,
 }
 
 /// The source of a caller's plan name.
 #[derive(Clone, Debug)]
 pub enum PlanSource {
-    /// A claim that contains the plan name. Only the listed plans are accepted; an empty list accepts all plans.
+    /// The claim that contains the plan name. Only the listed plans are accepted; an empty list accepts all plans.
     Claim(ClaimPath, Vec<At<String>>),
-    /// The `plan` of the client. The list has the same meaning as in `Claim`.
+    /// The `plan` of the caller's client. Only the listed plans are accepted; an empty list accepts all plans.
     Client(Vec<At<String>>),
-    /// A list of clients, each with its plan.
+    /// Pairs of a client id and the name of a plan.
     Clients(Vec<(At<String>, At<String>)>),
 }
 
-/// Where counts are kept.
+/// The place that keeps the counts of a limit.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum CountStore {
-    /// The counts are kept in the memory of the proxy. All workers of the proxy share them.
+    /// The memory of the proxy. All workers of the proxy share the counts.
     #[default]
     Local,
-    /// The counts are kept in a rate limit service. All proxies that call the service share them.
+    /// A rate limit service. All proxies that call the service share the counts.
     Global(service::SharedSettings),
 }
 
-/// Which response headers report limits.
+/// The response headers that report limits to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum LimitHeaders {
     /// The headers `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).
@@ -155,7 +157,7 @@ pub enum LimitHeaders {
     Ietf,
     /// The headers `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`.
     XRateLimit,
-    /// Only the header `Retry-After`.
+    /// No header except `Retry-After` on refusals.
     None,
 }
 
@@ -168,5 +170,6 @@ pub enum LimitExclusions {
     Named(Vec<At<String>>),
 }
 
-/// The maximum number of windows in one limit. More windows would enlarge the shared counters without a practical use.
+/// The maximum number of windows in one limit. The counter of each bucket has room for this number, and no known limit needs
+/// more windows.
 pub const MAX_WINDOWS: usize = 4;

@@ -1,4 +1,4 @@
-//! A mask of permissions in documents and tokens: a grammar in which every accepted string has exactly one meaning.
+//! Masks of permissions in documents and tokens: every accepted string means exactly one set of bits.
 //!
 //! | Form | Meaning |
 //! |---|---|
@@ -12,21 +12,21 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-/// A set of bit numbers, which start at 0.
+/// A set of permission bits. The lowest bit has the number 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mask(Vec<u64>);
 
-/// Why a value is not a mask. The fault does not contain the value, because the value may come from a token.
+/// The reason why a value is not a mask. It does not contain the value, because the value may come from a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaskFault {
-    /// The string has none of the three forms.
+    /// The string is not a decimal, hexadecimal or base64url mask.
     Form,
-    /// The number starts with zeros, as in `007`, or the base64url form starts with zero bytes. Other readers could read another
-    /// number, or refuse the value.
+    /// The decimal number starts with zeros, as in `007`, or the base64url form starts with zero bytes. Another parser could read
+    /// a different number, or refuse the value.
     LeadingZero,
     /// The mask has more than [`MAX_BITS`] bits.
     TooLarge,
-    /// The value is a JSON number above 2^53 - 1. Some JSON readers do not keep such numbers exact (RFC 8259 §6).
+    /// The value is a JSON number above 2^53 - 1, which some JSON parsers round (RFC 8259 §6).
     Inexact,
     /// The value is a JSON number with a sign, a fraction or an exponent.
     NotWhole,
@@ -35,14 +35,14 @@ pub enum MaskFault {
 }
 
 impl Mask {
-    /// Returns the mask with only this bit.
+    /// Returns the mask that contains only the bit with this number.
     pub fn of_bit(bit: u16) -> Mask {
         let mut mask = Mask::default();
         mask.set(bit);
         mask
     }
 
-    /// Adds a bit to the mask.
+    /// Adds the bit with this number to the mask.
     pub fn set(&mut self, bit: u16) {
         let word = usize::from(bit / 64);
         if self.0.len() <= word {
@@ -53,30 +53,30 @@ impl Mask {
         }
     }
 
-    /// Returns the mask with these bits, 64 bits in each word.
+    /// Returns the mask with these bits: 64 bits in each word, the lowest word first.
     pub fn from_words(words: &[u64]) -> Mask {
         let used = words.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
         Mask(words.get(..used).unwrap_or_default().to_vec())
     }
 
-    /// Returns the bits, 64 in each word, lowest word first, without trailing zero words.
+    /// Returns the bits of the mask: 64 bits in each word, the lowest word first. The last word is never zero.
     pub fn words(&self) -> &[u64] {
         &self.0
     }
 
-    /// Returns the numbers of the bits, lowest first.
+    /// Returns the numbers of the bits in the mask, in ascending order.
     pub fn bits(&self) -> impl Iterator<Item = u16> {
         let has = |bit: &u16| self.0.get(usize::from(bit / 64)).is_some_and(|word| word >> (bit % 64) & 1 == 1);
         (0..MAX_BITS).filter(has)
     }
 
-    /// Returns the bit number if the mask has exactly one bit.
+    /// Returns the number of the bit if the mask contains exactly one bit.
     pub fn single_bit(&self) -> Option<u16> {
         let mut bits = self.bits();
         bits.next().filter(|_| bits.next().is_none())
     }
 
-    /// Parses one of the three forms.
+    /// Parses a string in one of the forms of the table above: decimal, hexadecimal or base64url.
     pub fn parse(text: &str) -> Result<Mask, MaskFault> {
         if let Some(digits) = text.strip_prefix("0x") {
             return Mask::from_digits(digits, 16);
@@ -90,7 +90,7 @@ impl Mask {
         Mask::from_digits(text, 10)
     }
 
-    /// Reads a JSON value: a string in one of the three forms, or a whole number up to 2^53 - 1.
+    /// Reads a JSON value: a string that [`Mask::parse`] accepts, or a whole number up to 2^53 - 1.
     pub fn from_json(value: &Value) -> Result<Mask, MaskFault> {
         match value {
             Value::String(text) => Mask::parse(text),
@@ -144,7 +144,8 @@ fn low(wide: u128) -> u64 {
     wide as u64
 }
 
-/// Writes decimal digits if a JSON number would be exact, and hexadecimal digits otherwise. [`Mask::parse`] reads both.
+/// Writes decimal digits for a mask up to 2^53 - 1, and `0x` with hexadecimal digits for a larger mask. [`Mask::parse`] reads
+/// both forms.
 impl fmt::Display for Mask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_slice() {
@@ -159,7 +160,7 @@ impl fmt::Display for Mask {
 }
 
 impl MaskFault {
-    /// Describes the fault for error messages and audit records.
+    /// Describes the fault for error messages and audit records. The text completes a sentence that starts with the value.
     pub fn words(self) -> &'static str {
         match self {
             MaskFault::Form => "is not a mask: digits, `0x` and hexadecimal digits, or `b64:` and base64url",
@@ -172,9 +173,9 @@ impl MaskFault {
     }
 }
 
-/// The largest number that every JSON reader keeps exact (RFC 8259 §6).
+/// The largest number that no JSON parser rounds (RFC 8259 §6).
 pub const MAX_EXACT: u64 = (1 << 53) - 1;
-/// The maximum number of bits in a domain: 16 words. A claim in which all bits are set has 256 hexadecimal digits.
+/// The maximum number of permissions in a domain. The largest mask has 16 words, or 256 hexadecimal digits.
 pub const MAX_BITS: u16 = 1024;
 const MAX_WORDS: usize = MAX_BITS as usize / 64;
 

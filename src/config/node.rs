@@ -1,15 +1,15 @@
-//! A parsed document before validation: YAML, JSON and a protobuf `Struct` become the same type of tree.
+//! The tree of a parsed document before validation, which is the same for YAML, JSON and a protobuf `Struct`.
 
-/// One value and its position.
+/// One value of a document and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// The position of the first character of the value.
     pub at: Position,
-    /// The value.
+    /// The value itself, with the nodes below it.
     pub value: Value,
 }
 
-/// A position in the file; zero if the document has no text form.
+/// A position in the text of a document. Line and column are 0 if the position is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// The line, counted from 1.
@@ -18,15 +18,14 @@ pub struct Position {
     pub column: u32,
 }
 
-/// Any JSON value, with positions.
+/// The value of a [`Node`]: any JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `null`, or a YAML key without a value.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number. Integers stay exact. A protobuf `Struct` contains only doubles, so its whole numbers are converted back to
-    /// integers.
+    /// A number. Whole numbers are integers, even in a protobuf `Struct`, which contains only doubles.
     Number(serde_json::Number),
     /// A string.
     Text(String),
@@ -41,12 +40,12 @@ pub enum Value {
 pub struct MapKey {
     /// The position of the first character of the key.
     pub at: Position,
-    /// The key.
+    /// The key itself.
     pub text: String,
 }
 
 impl Node {
-    /// Returns the type of this value in the words of error messages.
+    /// Returns the type of this value in the words of error messages, such as `a mapping`.
     pub fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
@@ -58,7 +57,7 @@ impl Node {
         }
     }
 
-    /// Returns the value of this key if the node is a mapping.
+    /// Returns the value of this key. Returns `None` if the node is not a mapping or does not contain the key.
     pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|(k, _)| k.text == key).map(|(_, node)| node),
@@ -66,7 +65,7 @@ impl Node {
         }
     }
 
-    /// Converts the tree to JSON, without positions.
+    /// Converts the tree to a JSON value, which has no positions.
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
@@ -80,7 +79,7 @@ impl Node {
 }
 
 impl From<serde_json::Value> for Node {
-    /// Builds a tree without positions, for JSON values whose source text is not available.
+    /// Builds a tree without positions, because a JSON value does not contain them.
     fn from(value: serde_json::Value) -> Node {
         use serde_json::Value as Json;
         let value = match value {

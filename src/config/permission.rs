@@ -1,4 +1,4 @@
-//! Reads `permissions` and `forward_permissions`: the existing permissions, and how they are sent to the upstream.
+//! Reads `permissions`, which declares the permissions, and `forward_permissions`, which sends them to the upstream.
 
 use super::identity::header_name;
 use super::mask::{MAX_BITS, Mask};
@@ -7,33 +7,33 @@ use super::problem::At;
 use super::reader::{Field, Fields};
 use super::schema_keys::permission::BIT;
 
-/// A business domain. The permissions of a domain share one mask.
+/// A domain: a named group of permissions that share one mask.
 #[derive(Clone, Debug)]
 pub struct PermissionDomain {
-    /// The name of the domain and of its claim.
+    /// The name of the domain in permission names such as `LIC.READ_ORDERS`, and in claims.
     pub name: At<String>,
     /// The permissions of the domain.
     pub permissions: Vec<Permission>,
 }
 
-/// A permission: a bit with a name.
+/// A permission: a named bit in the mask of its domain.
 #[derive(Clone, Debug)]
 pub struct Permission {
-    /// The name within the domain.
+    /// The name within the domain, such as `READ_ORDERS`.
     pub name: At<String>,
-    /// The bit number, which starts at 0.
+    /// The number of the bit; the lowest bit of the mask has the number 0.
     pub bit: At<u16>,
-    /// A description of the permission.
+    /// A description of the permission for readers of the document.
     pub description: String,
     /// The version or date that introduced the permission.
     pub since: Option<String>,
-    /// The reason for the deprecation, if the permission is deprecated.
+    /// The reason for the deprecation; empty if the document gives no reason, and `None` if the permission is not deprecated.
     pub deprecated: Option<String>,
-    /// The owner responsible for the permission.
+    /// The person or team that is responsible for the permission.
     pub owner: Option<String>,
 }
 
-/// The format in which permissions are sent to the upstream.
+/// The format of permissions in headers and in the filter state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PermissionForm {
     /// The mask of each domain, such as `LIC=3`.
@@ -42,12 +42,13 @@ pub enum PermissionForm {
     Names,
 }
 
-/// Where the filter sends the caller's permissions.
+/// The headers and the filter state to which the filter writes the caller's permissions.
 #[derive(Clone, Debug, Default)]
 pub struct ForwardPermissions {
     /// Headers for the upstream, each with its format; names are in lower case.
     pub headers: Vec<(At<String>, PermissionForm)>,
-    /// The format in the filter state `wasm.portcullis.permissions`, which later filters and the access log can read.
+    /// The format in the filter state `wasm.portcullis.permissions`, which later filters and the access log can read. With
+    /// `None`, the filter does not set this state.
     pub filter_state: Option<PermissionForm>,
 }
 
@@ -94,7 +95,7 @@ impl ForwardPermissions {
     }
 }
 
-/// Reads a bit number, written as `bit: 1`, as `mask: 2` or as `mask: "1 << 1"`.
+/// Reads the number of a bit. `bit: 1`, `mask: 2` and `mask: "1 << 1"` all mean bit 1.
 fn read_bit(fields: &Fields<'_>) -> Option<At<u16>> {
     let (bit, mask) = (fields.get(BIT.name), fields.get("mask"));
     match (bit, mask) {
@@ -135,7 +136,7 @@ fn read_mask(field: &Field<'_>) -> Option<u16> {
     }
 }
 
-/// Reads `deprecated: true`, or the reason for the deprecation as a string.
+/// Reads `deprecated`, which is a boolean, or the reason for the deprecation as a string.
 fn read_deprecation(field: &Field<'_>) -> Option<String> {
     match field.node.value {
         Value::Bool(flag) => flag.then(String::new),
@@ -149,15 +150,17 @@ fn check_name(name: &At<String>, field: &Field<'_>) {
     }
 }
 
-/// Returns why a name is invalid. Names appear in claims, headers and code, so only letters, digits and `_` are allowed.
+/// Returns the reason why the name of a domain or permission is invalid; `None` if it is valid. Names appear in claims, headers
+/// and code, so only letters, digits and `_` are allowed.
 pub fn name_fault(text: &str) -> Option<String> {
     let is_plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     let is_name = is_plain && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.len() <= MAX_NAME_BYTES;
-    let fault = || format!("`{text}` is not a name: a letter, then letters, digits and `_`, at most {MAX_NAME_BYTES}");
+    let rule = "it must start with a letter and may contain only letters, digits and `_`";
+    let fault = || format!("`{text}` is not a name: {rule}, at most {MAX_NAME_BYTES} characters");
     (!is_name).then(fault)
 }
 
 const FORMS: [(&str, PermissionForm); 2] = [("masks", PermissionForm::Masks), ("names", PermissionForm::Names)];
 const MAX_NAME_BYTES: usize = 64;
-/// A mask has room for every bit that the schema accepts.
+/// Checks at compile time that a mask has room for every bit that the schema accepts.
 const _: () = assert!(BIT.most < MAX_BITS as u64);

@@ -1,15 +1,15 @@
-//! Problems in a document: the fault, its location, and the accepted values.
+//! Problems in a document: a message with the fault and the accepted values, and the location.
 
 use std::fmt;
 
 /// A location in a document: the path of keys, and the line and column if the document has a text form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The line, counted from 1; 0 if the document came without positions (binary protobuf, or JSON inside an Envoy file).
+    /// The line, counted from 1; 0 if the line is unknown, as in a binary protobuf or in JSON inside an Envoy file.
     pub line: u32,
     /// The column in characters, counted from 1; 0 if unknown.
     pub column: u32,
-    /// Keys and indexes from the root, such as `routes[2].issuer`; empty for the document itself.
+    /// The keys and indexes from the root, such as `routes[2].issuer`; empty for the document itself.
     pub path: String,
 }
 
@@ -31,7 +31,7 @@ pub struct Problem {
     pub message: String,
 }
 
-/// All problems found so far. Reading continues after the first problem.
+/// All problems that were found in a document. Reading continues after a problem, so that one run reports all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
@@ -41,24 +41,24 @@ impl Problems {
         self.0.push(Problem { place: place.clone(), message: message.into() });
     }
 
-    /// Adds a problem unless the list already contains it.
+    /// Adds a problem unless the list already contains the same message at the same location.
     pub fn add_once(&mut self, place: &Place, message: String) {
         if !self.0.iter().any(|known| known.place == *place && known.message == message) {
             self.add(place, message);
         }
     }
 
-    /// Whether there are no problems.
+    /// Returns `true` if there are no problems.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether the list has enough problems to stop reading the document.
+    /// Returns `true` if the number of problems is high enough to skip the rest of the document.
     pub fn is_full(&self) -> bool {
         self.0.len() >= PLENTY
     }
 
-    /// Describes the first problems and gives the total number, for a single log line.
+    /// Returns the first problems and the total number of problems as text for one log line.
     pub fn summary(self) -> String {
         let all = self.sorted();
         let first: Vec<String> = all.iter().take(MAX_REPORTED).map(ToString::to_string).collect();
@@ -87,8 +87,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Returns the accepted word that is most similar to the written word. Returns `None` if even this word is too different for a
-/// typing error.
+/// Returns the accepted word that is most similar to `written`. Returns `None` if every accepted word is too different to be a
+/// typing error of it.
 pub fn near_miss<'w>(written: &str, accepted: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     accepted
         .into_iter()
@@ -98,7 +98,8 @@ pub fn near_miss<'w>(written: &str, accepted: impl IntoIterator<Item = &'w str>)
         .map(|(_, word)| word)
 }
 
-/// Counts the edits between two short words: insert, delete, replace, and swap of neighbours (optimal string alignment).
+/// Counts the edits that change one short word into the other. An edit inserts, deletes or replaces a character, or swaps two
+/// neighbouring characters (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();
@@ -119,9 +120,9 @@ fn distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or(0)
 }
 
-/// The maximum number of problems described in a log line.
+/// The maximum number of problems that a log line describes.
 const MAX_REPORTED: usize = 3;
-/// The number of problems after which a reader can stop.
+/// The number of problems after which a reader can skip the rest of a document.
 const PLENTY: usize = 1_000;
 
 #[cfg(test)]

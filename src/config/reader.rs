@@ -1,4 +1,4 @@
-//! Reads a parsed document field by field and reports missing, unknown and wrong values with their locations.
+//! Reads a parsed document field by field, and reports missing keys, unknown keys and wrong values with their locations.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use super::problem::{At, Place, Problems, near_miss};
 use super::schema_keys::LONGEST;
 use super::url::{Url, redacted};
 
-/// A mapping that is being read. It records which keys were read, so that [`Fields::finish`] can refuse all other keys.
+/// A mapping of the document. It records the keys that the code asks for, so that [`Fields::finish`] can report all other keys
+/// as unknown.
 pub struct Fields<'n> {
     place: Place,
     entries: &'n [(MapKey, Node)],
@@ -17,7 +18,7 @@ pub struct Fields<'n> {
     problems: &'n RefCell<Problems>,
 }
 
-/// One value that is being read.
+/// One value of the document and its location.
 #[derive(Clone)]
 pub struct Field<'n> {
     /// The location of the value in the document.
@@ -28,7 +29,7 @@ pub struct Field<'n> {
 }
 
 impl<'n> Fields<'n> {
-    /// Returns the value of `key`, if present.
+    /// Returns the value of `key`, if present. Records `key` as a known key of this mapping.
     pub fn get(&self, key: &'static str) -> Option<Field<'n>> {
         if !self.accepted.borrow().contains(&key) {
             self.accepted.borrow_mut().push(key);
@@ -46,7 +47,7 @@ impl<'n> Fields<'n> {
         field
     }
 
-    /// Adds a problem for every key that was not read.
+    /// Adds a problem for every key that the code did not ask for.
     pub fn finish(self) {
         let accepted = self.accepted.borrow();
         for (key, _) in self.entries.iter().filter(|(key, _)| !accepted.contains(&key.text.as_str())) {
@@ -71,7 +72,7 @@ impl<'n> Fields<'n> {
 }
 
 impl<'n> Field<'n> {
-    /// Returns the document itself as a field.
+    /// Returns the whole document as a field.
     pub fn root(node: &'n Node, problems: &'n RefCell<Problems>) -> Field<'n> {
         let place = Place { line: node.at.line, column: node.at.column, path: String::new() };
         Field { place, node, problems }
@@ -82,7 +83,7 @@ impl<'n> Field<'n> {
         self.problems.borrow_mut().add(&self.place, message);
     }
 
-    /// Adds a problem at another location, such as the location of the key.
+    /// Adds a problem at another location, such as the location of the key of this value.
     pub fn problem_at(&self, place: &Place, message: impl Into<String>) {
         self.problems.borrow_mut().add(place, message);
     }
@@ -92,7 +93,7 @@ impl<'n> Field<'n> {
         None
     }
 
-    /// Reads a mapping whose keys are known. Any other type is a problem.
+    /// Reads a mapping whose keys are known. Any other type is reported as a problem.
     pub fn fields(&self) -> Option<Fields<'n>> {
         match &self.node.value {
             Value::Map(entries) => Some(Fields {
@@ -105,7 +106,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// Reads a mapping with arbitrary keys. Any other type is a problem.
+    /// Reads a mapping with arbitrary keys. Any other type is reported as a problem.
     pub fn entries(&self) -> Vec<(At<String>, Field<'n>)> {
         let Value::Map(entries) = &self.node.value else {
             return self.wrong_kind::<Vec<_>>("a mapping").unwrap_or_default();
@@ -120,7 +121,7 @@ impl<'n> Field<'n> {
             .collect()
     }
 
-    /// Reads a list. Any other type is a problem.
+    /// Reads a list. Any other type is reported as a problem.
     pub fn items(&self) -> Vec<Field<'n>> {
         match &self.node.value {
             Value::List(items) => items
@@ -140,7 +141,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// Reads a non-empty string. An empty string or any other type is a problem.
+    /// Reads a non-empty string. An empty string or any other type is reported as a problem.
     pub fn text(&self) -> Option<String> {
         match &self.node.value {
             Value::Text(text) if text.is_empty() => {
@@ -157,26 +158,26 @@ impl<'n> Field<'n> {
         self.text().map(|value| At { value, place: self.place.clone() })
     }
 
-    /// Reads one string or a list of strings.
+    /// Reads one string or a list of strings. An empty list is accepted.
     pub fn texts(&self) -> Vec<At<String>> {
         self.one_or_more().iter().filter_map(Field::text_at).collect()
     }
 
-    /// Refuses an empty list for a setting that accepts everything if it is absent. Without this check, removing the last item of
-    /// a list would accept values that were refused before.
+    /// Reports an empty list as a problem. Settings that accept everything if they are absent use this check. Without it, an
+    /// operator who removes the last item of a list could accept values that were refused before.
     pub fn refuse_empty_list(&self) {
         if matches!(&self.node.value, Value::List(items) if items.is_empty()) {
-            self.problem("the list is empty: name what is accepted, or leave the key out to accept everything");
+            self.problem("the list is empty: list the accepted values, or omit the key to accept everything");
         }
     }
 
-    /// Reads one string or a non-empty list of strings.
+    /// Reads one string or a list of strings. An empty list is reported as a problem.
     pub fn non_empty_texts(&self) -> Vec<At<String>> {
         self.refuse_empty_list();
         self.texts()
     }
 
-    /// Reads `true` or `false`.
+    /// Reads `true` or `false`. Any other value is reported as a problem.
     pub fn flag(&self) -> Option<bool> {
         match self.node.value {
             Value::Bool(flag) => Some(flag),
@@ -184,7 +185,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// Reads a whole number from `least` to `most`.
+    /// Reads a whole number from `least` to `most`. Any other value is reported as a problem.
     pub fn number(&self, least: u64, most: u64) -> Option<u64> {
         let Value::Number(number) = &self.node.value else {
             return self.wrong_kind("a number");
@@ -196,7 +197,8 @@ impl<'n> Field<'n> {
         found
     }
 
-    /// Reads a duration such as `500ms`, `30s`, `5m`, `1h` or `2d`, or a number of seconds.
+    /// Reads a duration such as `500ms`, `30s`, `5m`, `1h` or `2d`, or a whole number of seconds. A duration over ten years is
+    /// reported as a problem.
     pub fn duration(&self) -> Option<Duration> {
         match &self.node.value {
             Value::Number(n) if n.as_u64().is_some_and(|s| s <= LONGEST.as_secs()) => {
@@ -209,17 +211,17 @@ impl<'n> Field<'n> {
                 }
                 found
             }
-            _ => self.wrong_kind("a duration (500ms, 30s, 5m, 1h, 2d)"),
+            _ => self.wrong_kind("a duration (500ms, 30s, 5m, 1h, 2d, or whole seconds, at most ten years)"),
         }
     }
 
-    /// Reads an `http` or `https` address. A fragment or a user name is a problem.
+    /// Reads an `http` or `https` address. A fragment or a user name is reported as a problem.
     pub fn url(&self) -> Option<At<Url>> {
         let text = self.text()?;
         self.address(&text, &text)
     }
 
-    /// Reads an address that can contain environment variables.
+    /// Reads an address in which `$NAME` and `${NAME}` stand for environment variables, and replaces them.
     pub fn url_from(&self, environment: Environment<'_>) -> Option<At<Url>> {
         let text = self.text()?;
         match expand(&text, environment) {
@@ -231,7 +233,8 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// Parses an address. Error messages show the form in the document, because the value of a variable may be secret.
+    /// Parses `text`, which is `written` after its variables were replaced. Error messages show `written`, because the value of a
+    /// variable may be secret.
     fn address(&self, written: &str, text: &str) -> Option<At<Url>> {
         match Url::parse(text) {
             Ok(value) => Some(At { value, place: self.place.clone() }),
@@ -243,7 +246,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// Reads one of these words and returns its value; any other word is a problem.
+    /// Reads a string that must be one of `words`, and returns the value for it. Any other string is reported as a problem.
     pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
         let text = self.text()?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
@@ -259,25 +262,25 @@ impl<'n> Field<'n> {
 }
 
 impl Place {
-    /// Returns the location of the value under `key`.
+    /// Returns the location of the value of `key` in the mapping at this location.
     pub fn key(&self, key: &str, at: Position) -> Place {
         let path = if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) };
         Place { line: at.line, column: at.column, path }
     }
 
-    /// Returns the location of the item at `index`.
+    /// Returns the location of the item at `index` in the list at this location.
     pub fn index(&self, index: usize, at: Position) -> Place {
         Place { line: at.line, column: at.column, path: format!("{}[{index}]", self.path) }
     }
 }
 
-/// Parses a number and its unit. Durations over ten years are refused: they are probably mistakes, and the sum of two accepted
-/// durations cannot overflow.
+/// Parses a number and its unit, such as `30s`. Returns `None` for a duration over ten years. Such a duration is probably a
+/// mistake, and without it, the sum of two durations cannot overflow.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     parse_any_duration(text).filter(|span| *span <= LONGEST)
 }
 
-/// Parses a number and its unit, without a maximum.
+/// Parses a number and its unit, such as `30s`, without the maximum of ten years.
 pub fn parse_any_duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;

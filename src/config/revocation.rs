@@ -1,4 +1,4 @@
-//! Reads the `revocation` section, and revocation lists inside the document or in a polled file.
+//! Reads the `revocation` section, and the revocation entries in it or in a polled revocation list.
 
 use std::cell::RefCell;
 
@@ -8,30 +8,30 @@ use super::problem::{At, Place, Problems};
 use super::reader::{Field, Fields};
 use super::schema_keys::{BoundedKey, revocation as key, revoked};
 
-/// The revocation settings: revoked credentials are refused before they expire.
+/// The `revocation` section: the credentials that the gateway refuses although they have not expired.
 #[derive(Clone, Debug)]
 pub struct RevocationSettings {
-    /// The address and the polling settings of a revocation list.
+    /// The address and the polling settings of the polled revocation list; `None` if no list is polled.
     pub list: Option<PolledSource>,
     /// The revocation entries in the document itself.
     pub revoked: Vec<Revoked>,
-    /// How requests are handled while no revocation list is available.
+    /// The effect of a polled list that is missing or too old.
     pub on_unavailable: ListUnavailable,
-    /// The maximum number of entries in a revocation list.
+    /// The maximum number of entries in the polled list, without expired entries.
     pub max_entries: usize,
-    /// Whether tokens without a `jti` are refused.
+    /// Whether tokens without a `jti` are refused, because they cannot be revoked one by one.
     pub require_jti: bool,
-    /// The location of the section in the document.
+    /// The location of the `revocation` section in the document.
     pub place: Place,
 }
 
-/// How requests are handled while no revocation list is available.
+/// The effect of a polled revocation list that is missing or too old on requests with a credential.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListUnavailable {
-    /// Requests are refused.
+    /// The requests are refused.
     #[default]
     Refuse,
-    /// Requests are accepted, although their credentials may be revoked.
+    /// The requests are accepted, although their credentials may be revoked.
     AcceptUnchecked,
 }
 
@@ -40,33 +40,33 @@ pub enum ListUnavailable {
 pub struct Revoked {
     /// The revoked credentials.
     pub what: RevokedCredential,
-    /// The `iss` of the issuer whose tokens are revoked; `None` means all issuers.
+    /// The `iss` of the issuer whose tokens are revoked. `None` means all issuers.
     pub issuer: Option<At<String>>,
     /// If set, the entry revokes only tokens issued before this time, in seconds since the Unix epoch.
     pub issued_before: Option<u64>,
-    /// The time in seconds since the Unix epoch after which the entry can be removed.
+    /// The time after which the entry is not needed, in seconds since the Unix epoch.
     pub expires: Option<u64>,
     /// The location of the entry in the document.
     pub place: Place,
 }
 
-/// The credentials that an entry revokes.
+/// The credentials that a [`Revoked`] entry revokes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RevokedCredential {
     /// The token with this `jti`.
     Token(String),
     /// All tokens with this `sub`.
     Subject(String),
-    /// All tokens issued to this client.
+    /// All tokens whose `client_id` or `azp` is this client id.
     Client(String),
-    /// One API key of a client, or all API keys of the client.
+    /// One API key of a client, or all API keys and certificates of the client.
     ApiKey {
         /// The id of the client.
         client: String,
-        /// The id of the key; `None` means all keys of the client.
+        /// The id of the key; `None` means all keys and certificates of the client.
         key: Option<String>,
     },
-    /// All tokens.
+    /// All tokens that were issued before [`Revoked::issued_before`].
     Everyone,
 }
 
@@ -96,7 +96,7 @@ impl RevocationSettings {
     }
 }
 
-/// Reads a separate revocation list. If there are problems, callers must not use the entries.
+/// Reads a polled revocation list. If there are problems, callers must not use the entries.
 pub fn read_list(node: &Node) -> (Vec<Revoked>, Problems) {
     let problems = RefCell::new(Problems::default());
     let list = || {
@@ -115,8 +115,8 @@ fn entries(field: &Field<'_>) -> Vec<Revoked> {
 }
 
 impl Revoked {
-    /// Reads one entry. Unknown members are refused, because ignoring one could make the entry revoke more or less than
-    /// intended.
+    /// Reads one entry. Unknown keys are reported as problems: without such a key, the entry could revoke more or fewer
+    /// credentials than its author intended.
     fn read(field: &Field<'_>) -> Option<Revoked> {
         let fields = field.fields()?;
         let text = |key| fields.get(key).and_then(|f| f.text());
@@ -148,17 +148,17 @@ enum RevocationKey {
     Nobody,
 }
 
-/// Reads a time as a number of seconds, which is the format of tokens (RFC 7519 §2, NumericDate). Other times in a document are
-/// strings.
+/// Reads a time as a number of seconds, as in the claims of a token (RFC 7519 §2, NumericDate). All other times in a document
+/// are strings.
 fn seconds(field: &Field<'_>, key: &BoundedKey<u64, ()>) -> Option<u64> {
     if let Value::Text(_) = field.node.value {
-        field.problem("expected a number, seconds since 1970 as a token's own `exp`, found text");
+        field.problem("expected a number of seconds since 1970, as in the `exp` of a token, found text");
         return None;
     }
     field.number(key.least, key.most)
 }
 
-/// Returns which credentials an entry names, if the combination of its members is valid.
+/// Returns the key that identifies the revoked credentials of an entry. Reports an invalid combination of keys as a problem.
 fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<u64>) -> Option<RevocationKey> {
     let names = [
         ("jti", RevocationKey::Jti),
@@ -169,18 +169,18 @@ fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<
     let mut named = names.iter().filter(|(key, _)| fields.get(key).is_some()).map(|(_, named)| *named);
     let what = named.next().unwrap_or(RevocationKey::Nobody);
     let fault = match what {
-        _ if named.next().is_some() => "has several names: expected one of `jti`, `sub`, `client_id` and `client`",
+        _ if named.next().is_some() => "expected only one of `jti`, `sub`, `client_id` and `client`",
         _ if what != RevocationKey::Client && fields.get("key").is_some() => {
-            "`key` is the id of an API key, and needs `client`"
+            "`key` needs `client`: the id of the client to which the API key belongs"
         }
         RevocationKey::Nobody if issued_before.is_none() => {
-            "expected one of `jti`, `sub`, `client_id` and `client`, or `issued_before` alone"
+            "expected one of `jti`, `sub`, `client_id`, `client` and `issued_before`"
         }
         // A subject is unique only within an issuer (RFC 7519 §4.1.2).
         RevocationKey::Sub if issuer.is_none() => "`sub` needs the `issuer` of the subject",
-        RevocationKey::Jti if issued_before.is_some() => "a `jti` names one token, so it cannot have `issued_before`",
+        RevocationKey::Jti if issued_before.is_some() => "`jti` identifies one token: remove `issued_before`",
         RevocationKey::Client if issuer.is_some() || issued_before.is_some() => {
-            "an API key has no `issuer` and no issue time"
+            "`client` is for API keys and certificates: remove `issuer` and `issued_before`"
         }
         _ => return Some(what),
     };
@@ -188,5 +188,5 @@ fn what(fields: &Fields<'_>, issuer: Option<&At<String>>, issued_before: Option<
     None
 }
 
-/// The default maximum number of entries in a revocation list.
+/// The default of `revocation.max_entries`.
 pub const USUAL_ENTRIES: usize = key::MAX_ENTRIES.default as usize;

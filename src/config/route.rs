@@ -1,4 +1,4 @@
-//! Reads `routes`, `public_paths` and `upstreams`: the accepted paths, the access rules and the backend services.
+//! Reads `routes`, `public_paths` and `upstreams`: the accepted requests, the access rules and the backend services.
 
 use super::auth::{Auth, Sensitivity};
 use super::checks::CheckSettings;
@@ -15,7 +15,7 @@ use super::reader::{Field, Fields};
 use super::schema_keys::{response, route as key};
 
 impl Route {
-    /// Reads one route. A route without `auth` gets the value of `usual`.
+    /// Reads one route. `usual` is the `auth` of a route that does not set its own.
     pub(super) fn read(field: &Field<'_>, usual: &At<Auth>) -> Option<Route> {
         let fields = field.fields()?;
         let path = fields.require("path").and_then(|f| f.text_at());
@@ -66,13 +66,15 @@ impl StaticResponse {
     }
 }
 
-/// Reads response headers. The limits are far below those of Envoy, which silently drops a reply with more than 1024 headers or 1
-/// MiB of headers (envoy-facts §0.14).
+/// Reads the headers of a static response. Their number and size are limited, because Envoy silently drops a reply with more
+/// than 1024 headers or 1 MiB of headers (envoy-facts §0.14).
 fn read_headers(field: &Field<'_>) -> Vec<(At<String>, String)> {
     let headers: Vec<_> = field.entries().into_iter().filter_map(|(name, value)| read_header(&name, &value)).collect();
     let bytes: usize = headers.iter().map(|(name, value)| name.value.len() + value.len()).sum();
     if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
-        field.problem(format!("a response may have {MAX_HEADERS} headers with {MAX_HEADER_BYTES} bytes in total"));
+        field.problem(format!(
+            "a response may have at most {MAX_HEADERS} headers and {MAX_HEADER_BYTES} bytes of headers"
+        ));
     }
     headers
 }
@@ -88,7 +90,7 @@ fn read_header(name: &At<String>, field: &Field<'_>) -> Option<(At<String>, Stri
 }
 
 impl PublicPath {
-    /// Reads a public path. A path that ends in `/*` includes all paths below it.
+    /// Reads a public path, which is a string. A path that ends in `/*` includes all paths below it.
     pub(super) fn read(field: &Field<'_>) -> Option<PublicPath> {
         field.text_at().map(|path| PublicPath { path })
     }
@@ -117,7 +119,8 @@ impl Upstream {
     }
 }
 
-/// Reads a setting that has a singular and a plural key; using both keys is a problem.
+/// Reads a setting that has a singular and a plural key, such as `host` and `hosts`. Both keys in one mapping are reported as a
+/// problem.
 fn singular_or_plural(fields: &Fields<'_>, one: &'static str, many: &'static str) -> Vec<At<String>> {
     match (fields.get(one), fields.get(many)) {
         (Some(_), Some(second)) => {

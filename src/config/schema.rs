@@ -1,27 +1,27 @@
-//! Reads `schemas` and the `schema` of a JSON body: JSON Schemas in the form of the document, with the location of every part.
+//! Reads the `schemas` section and the `schema` of a JSON body, and keeps the location of every part of a schema.
 
 use super::node::{MapKey, Node, Value};
 use super::problem::{At, Place};
 use super::reader::Field;
 use crate::strict_json::pointer;
 
-/// A JSON Schema in the form of the document; the policy compiler interprets it.
+/// A JSON Schema as written in the document. The policy compiler compiles it.
 #[derive(Clone, Debug)]
 pub struct WrittenSchema {
     node: Node,
     place: Place,
 }
 
-/// A schema that routes and other schemas refer to by its name.
+/// A schema of the `schemas` section, to which routes and other schemas refer by its name.
 #[derive(Clone, Debug)]
 pub struct NamedSchema {
-    /// The name of the schema.
+    /// The key of the schema in the `schemas` section.
     pub name: At<String>,
     /// The schema itself.
     pub schema: WrittenSchema,
 }
 
-/// The schema of a JSON body.
+/// The `schema` of a JSON body.
 #[derive(Clone, Debug)]
 pub enum SchemaSetting {
     /// The name of a schema in the document's `schemas`.
@@ -31,7 +31,7 @@ pub enum SchemaSetting {
 }
 
 impl WrittenSchema {
-    /// Returns the schema as JSON.
+    /// Converts the schema to a JSON value.
     pub fn to_json(&self) -> serde_json::Value {
         self.node.to_json()
     }
@@ -41,8 +41,8 @@ impl WrittenSchema {
         &self.place
     }
 
-    /// Returns the location of the part at a JSON Pointer (RFC 6901). If a part on the path is missing, returns the location of
-    /// the last part that exists.
+    /// Returns the location of the value at a JSON Pointer (RFC 6901) in the schema. If the schema has no such value, returns the
+    /// location of the last value on the way to it.
     pub fn part(&self, pointer: &str) -> Place {
         let (mut node, mut place) = (&self.node, self.place.clone());
         for name in pointer::parse(pointer).unwrap_or_default() {
@@ -79,11 +79,13 @@ impl NamedSchema {
     pub(super) fn read_all(field: &Field<'_>) -> Vec<NamedSchema> {
         let mut found = Vec::new();
         for (name, value) in field.entries() {
-            // Names may contain only these characters, because references to schemas contain the names without escaping.
+            // A `$ref` contains the name without escaping, so these characters are the only ones that a name may contain.
             let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
             let starts = name.value.starts_with(|c: char| c.is_ascii_alphanumeric());
             if !starts || !name.value.bytes().all(is_plain) {
-                let message = format!("`{}` is not a name: letters, digits, `-`, `_` and `.` only", name.value);
+                let rule =
+                    "it must start with a letter or digit and may contain only letters, digits, `-`, `_` and `.`";
+                let message = format!("`{}` is not a name: {rule}", name.value);
                 value.problem_at(&name.place, message);
             }
             found.extend(WrittenSchema::read(&value).map(|schema| NamedSchema { name, schema }));

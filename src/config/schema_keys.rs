@@ -1,8 +1,8 @@
-//! The configuration keys that have a default or bounds. The build script generates them from `docs/gateway.schema.json`.
+//! The configuration keys that have a default or bounds. `build.rs` generates the constants from `docs/gateway.schema.json`.
 
 use std::time::Duration;
 
-/// A key whose value has bounds. `D` is the type of the default, or `()` if the schema has no default.
+/// A key whose value has bounds. `D` is the type of the default, or `()` if the key has no default.
 #[derive(Clone, Copy, Debug)]
 pub struct BoundedKey<T, D = T> {
     /// The key in the document.
@@ -11,7 +11,7 @@ pub struct BoundedKey<T, D = T> {
     pub least: T,
     /// The largest accepted value.
     pub most: T,
-    /// The value if the document does not contain the key.
+    /// The value that applies if the document does not contain the key.
     pub default: D,
 }
 
@@ -20,7 +20,7 @@ pub struct BoundedKey<T, D = T> {
 pub struct DefaultKey<T> {
     /// The key in the document.
     pub name: &'static str,
-    /// The value if the document does not contain the key.
+    /// The value that applies if the document does not contain the key.
     pub default: T,
 }
 

@@ -1,11 +1,11 @@
-//! Checks the names of request headers that a document uses: if a header never reaches the filter, the error says why.
+//! Checks the names of request headers that a document refers to, and refuses headers that never reach the filter.
 
 use super::header_name::{is_same_cgi_variable, is_token};
 
 /// Checks a header name and returns it in lower case.
 ///
 /// # Errors
-/// The string is not a header name (RFC 9110 §5.1), or the header never reaches the filter.
+/// The string is not a header name (RFC 9110 §5.1), or the header never reaches the filter. The error says why.
 pub fn read(name: &str) -> Result<String, String> {
     let lower = name.to_ascii_lowercase();
     if let Some((_, instead)) = PSEUDO.iter().find(|(pseudo, _)| *pseudo == lower) {
@@ -26,9 +26,9 @@ const PSEUDO: [(&str, &str); 3] = [
     (":path", "conditions read the path as `request.path`"),
 ];
 
-/// Headers that never reach the filter: Envoy removes them over HTTP/1 and HTTP/2, or the generated configuration removes them.
-/// The list omits `te`, `trailer` and `http2-settings`, because Envoy passes them on, and `upgrade`, because WebSocket
-/// handshakes contain it.
+/// Headers that never reach the filter, each with the reason or an alternative: Envoy or the generated configuration removes
+/// them. The list omits `te`, `trailer` and `http2-settings`, because Envoy passes them to the filter, and `upgrade`, because
+/// WebSocket handshakes contain it.
 const HIDDEN_HEADERS: [(&str, &str); 8] = [
     ("connection", "Envoy removes it; handshakes have `upgrade`"),
     ("expect", "Envoy answers and removes it"),

@@ -1,6 +1,6 @@
-//! Parses the bytes that Envoy passes to the plugin into a document; the bytes are JSON text or a binary protobuf `Struct`.
+//! Parses the plugin configuration that Envoy passes to the filter: JSON text, or a binary protobuf `Struct`.
 //!
-//! Plain YAML under `configuration:` arrives as a `google.protobuf.Struct` (envoy-facts §2.1).
+//! Envoy passes plain YAML under `configuration:` as a binary `google.protobuf.Struct` (envoy-facts §2.1).
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,15 @@ use super::node::{MapKey, Node, Position, Value};
 use crate::protobuf::{Message, Wire};
 use crate::strict_json;
 
-/// Reads a plugin configuration. The error describes the fault and contains none of the bytes.
+/// Parses a plugin configuration.
+///
+/// # Errors
+/// The error describes the fault. It contains no part of the configuration, because the configuration may contain secrets.
 pub fn read(bytes: &[u8]) -> Result<Node, String> {
     if bytes.is_empty() {
-        return Err("the plugin has no configuration".to_string());
+        return Err("the plugin has no configuration: set `configuration` of the wasm filter in Envoy".to_string());
     }
-    // Every non-empty Struct starts with the tag 0x0a, which is a line break in JSON text. Only JSON text starts with `{`.
+    // Every non-empty Struct starts with the byte 0x0a. JSON text can start with this byte too, because it is a line break.
     let is_text = bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
     if !bytes.starts_with(b"{")
         && let Some(node) = read_struct(bytes, 1)
@@ -28,7 +31,8 @@ pub fn read(bytes: &[u8]) -> Result<Node, String> {
         .map_err(|fault| format!("the configuration is not JSON: {fault}"))
 }
 
-/// Reads `message Struct { map<string, Value> fields = 1; }`. Entries keep the order of the bytes; `None` means malformed bytes.
+/// Reads `message Struct { map<string, Value> fields = 1; }`. The entries keep the order of the bytes. Returns `None` if the
+/// bytes are malformed, contain a key twice, or are nested too deeply.
 fn read_struct(bytes: &[u8], depth: usize) -> Option<Node> {
     if depth > DEEPEST {
         return None;
@@ -81,7 +85,8 @@ fn read_list(bytes: &[u8], depth: usize) -> Option<Node> {
     Some(bare(Value::List(items.collect::<Option<Vec<Node>>>()?)))
 }
 
-/// Converts a double of a Struct to a number. A whole number that a double represents exactly becomes an integer.
+/// Converts a double of a `Struct` to a JSON number. A whole number within ±2^53 becomes an integer, because a double represents
+/// these numbers exactly. Returns `None` if the double is infinite or not a number.
 pub fn number(value: f64) -> Option<serde_json::Number> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() <= EXACT {
@@ -95,5 +100,6 @@ fn bare(value: Value) -> Node {
     Node { at: Position::default(), value }
 }
 
-/// Limits the recursion to protect the stack. [`super::document_size`] checks the real limit and reports the location.
+/// The maximum nesting depth while parsing, which protects the stack. It is larger than the limit of a document, so that
+/// [`super::document_size`] can report the location of a value that exceeds that limit.
 const DEEPEST: usize = 2 * super::document_size::MAX_DEPTH;

@@ -1,4 +1,4 @@
-//! Reads a point in time in the form `2026-03-01T10:00:00Z` (RFC 3339 §5.6), in UTC only.
+//! Reads points in time such as `2026-03-01T10:00:00Z` (RFC 3339 §5.6). Only UTC is accepted.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::reader::Field;
 use crate::date::Date;
 
 impl Field<'_> {
-    /// Reads a point in time and returns the time since the Unix epoch.
+    /// Reads a point in time and returns it as the time since the Unix epoch. Any other value is reported as a problem.
     pub fn moment(&self) -> Option<Duration> {
         let text = self.text()?;
         let found = rfc3339(&text).map(Duration::from_secs);
@@ -17,7 +17,8 @@ impl Field<'_> {
     }
 }
 
-/// Parses a point in time and returns the seconds since the Unix epoch.
+/// Parses a point in time such as `2026-03-01T10:00:00Z` and returns the seconds since the Unix epoch. Returns `None` if the
+/// string is not a time in UTC.
 pub fn rfc3339(text: &str) -> Option<u64> {
     let (date, time) = text.strip_suffix(['Z', 'z'])?.split_once(['T', 't'])?;
     let ([year, month, day], [hour, minute, second]) = (numbers(date, '-', [4, 2, 2])?, numbers(time, ':', [2, 2, 2])?);
@@ -27,7 +28,7 @@ pub fn rfc3339(text: &str) -> Option<u64> {
     Some(Date { year, month, day }.days()? * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
-/// Parses three numbers, each with exactly the given number of digits.
+/// Parses three numbers that `mark` separates, each with exactly the given number of digits.
 fn numbers(text: &str, mark: char, digits: [usize; 3]) -> Option<[u64; 3]> {
     let mut parts = text.split(mark);
     let mut next = |digits: usize| {

@@ -8,21 +8,21 @@ use super::problem::At;
 use super::reader::{Field, Fields};
 use super::schema_keys::{DefaultKey, issuer as key};
 
-/// The rules that the tokens of an issuer must meet, and the claims that contain scopes and permissions. The decision core uses
-/// these settings directly, without a compiled form.
+/// The rules that the tokens of an issuer must meet, and the claims that contain scopes and permissions. The policy uses this
+/// type directly, without a compiled form.
 #[derive(Clone, Debug)]
 pub struct TokenRules {
-    /// The accepted values of `aud`; a token needs at least one of them.
+    /// The accepted audiences. The claim `aud` of a token must contain at least one of them.
     pub audiences: Vec<String>,
-    /// Clock leeway for `exp`, `nbf` and `iat`.
+    /// The accepted difference between the clocks of the issuer and the gateway, for `exp`, `nbf` and `iat`.
     pub leeway: Duration,
-    /// The maximum time between `iat` (or the current time) and `exp`.
+    /// The maximum time between `iat` and `exp`. If it is set, a token without `iat` is refused.
     pub max_lifetime: Option<Duration>,
     /// Required claims; each of them must have one of its listed values.
     pub require_claims: Vec<RequiredClaim>,
-    /// The claims that contain scopes, in order of preference.
+    /// The claims that can contain scopes. The first claim that a token has determines its scopes.
     pub scope_claims: Vec<ClaimPath>,
-    /// The claims that contain permissions. The caller gets the permissions of all these claims.
+    /// The claims that can contain permissions. The caller gets the permissions of all these claims.
     pub permission_claims: Vec<ClaimPath>,
     /// The maximum length of a token in bytes.
     pub max_token_bytes: usize,
@@ -31,8 +31,8 @@ pub struct TokenRules {
 }
 
 impl TokenRules {
-    /// Reads the keys of an issuer that define rules. If developers mint the tokens themselves, the default maximum lifetime is
-    /// short.
+    /// Reads the keys of an issuer that define rules for its tokens. With `self_issued: true`, the default of `max_lifetime` is
+    /// [`LONGEST_SELF_ISSUED`].
     pub(super) fn read(fields: &Fields<'_>, is_self_issued: bool) -> TokenRules {
         let audiences = fields.require("audiences").map(|f| audiences(&f)).unwrap_or_default();
         let claims = |key: &DefaultKey<&[&str]>, read: fn(&Field<'_>) -> Option<ClaimPath>| match fields.get(key.name) {
@@ -53,15 +53,18 @@ impl TokenRules {
     }
 }
 
-/// Reads the accepted audiences. At least one is required, because a token without an audience could be used at every service.
+/// Reads the accepted audiences. At least one is required, because the gateway would otherwise accept tokens that were issued
+/// for other services.
 fn audiences(field: &Field<'_>) -> Vec<At<String>> {
     if field.one_or_more().is_empty() {
-        field.problem("`audiences` is empty: list at least one, or tokens for any audience would be accepted");
+        field.problem(
+            "`audiences` is empty: list at least one audience, or tokens for other services would be accepted",
+        );
     }
     field.texts()
 }
 
-/// Reads the claim that contains permissions. The value `.` means top-level claims with the names of the domains.
+/// Reads an item of `permission_claims`. The value `.` means that each domain is a top-level claim.
 fn permission_place(field: &Field<'_>) -> Option<ClaimPath> {
     match &field.node.value {
         Value::Text(text) if text == ALL_CLAIMS => Some(claim_named(text)),
@@ -69,11 +72,11 @@ fn permission_place(field: &Field<'_>) -> Option<ClaimPath> {
     }
 }
 
-/// Returns the top-level claim with this name, or all claims for `.`.
+/// Returns the path to the top-level claim with this name. For `.`, returns the path to the object of all claims.
 fn claim_named(name: &str) -> ClaimPath {
     if name == ALL_CLAIMS { ClaimPath::members(&[]) } else { ClaimPath::top(name) }
 }
 
-/// The maximum lifetime of a token that a developer mints.
+/// The largest accepted `max_lifetime` of an issuer with `self_issued: true`, which is also its default.
 pub const LONGEST_SELF_ISSUED: Duration = Duration::from_secs(900);
 const ALL_CLAIMS: &str = ".";

@@ -1,22 +1,25 @@
-//! Reads addresses of upstreams and key sets: scheme, host, port and path only.
+//! Parses the `http` and `https` addresses of upstreams, polled documents and the rate limit service.
 
 use std::net::Ipv4Addr;
 
-/// An address: scheme, authority and base path.
+/// An `http` or `https` address without user name and fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     /// Whether the scheme is `https`; otherwise it is `http`.
     pub tls: bool,
     /// The host name or IP address; an IPv6 address has no brackets.
     pub host: String,
-    /// The port; the default port of the scheme if the address has none.
+    /// The port. If the address has no port, this is 443 for `https` and 80 for `http`.
     pub port: u16,
     /// The path and, if present, the query. The path is at least `/`.
     pub path: String,
 }
 
 impl Url {
-    /// Reads `http://host[:port][/path]` or `https://…`. A user name and a fragment are refused.
+    /// Parses `http://host[:port][/path]` or `https://…`. The path may contain a query.
+    ///
+    /// # Errors
+    /// The error describes the fault, such as a fragment or a user name, and contains no part of the address.
     pub fn parse(text: &str) -> Result<Url, &'static str> {
         let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
@@ -28,12 +31,11 @@ impl Url {
             None => (rest, "/"),
         };
         if !path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'#' | b'\\' | b'"' | b'<' | b'>')) {
-            return Err("its path may contain only visible ASCII, and no fragment");
+            return Err("its path may contain only visible ASCII, without `#`, `\\`, `\"`, `<` and `>`");
         }
-        // An address with a user name is refused, because every message that shows the address would contain the password. The
-        // filter uses neither (RFC 9110 §4.2.4).
+        // The filter sends neither a user name nor a password, and log lines could reveal them (RFC 9110 §4.2.4).
         if authority.contains('@') {
-            return Err("it must not have a user or a password before the host");
+            return Err("it must not contain a user name or a password");
         }
         let (host, port) = split_port(authority)?;
         let port = port.unwrap_or(if tls { 443 } else { 80 });
@@ -47,7 +49,7 @@ impl Url {
         if self.port == if self.tls { 443 } else { 80 } { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// Returns the authority and the path for logs, without the query, because the query may contain secrets.
+    /// Returns the host, the port and the path for log lines. The query is omitted, because it may contain secrets.
     pub fn shown(&self) -> String {
         self.authority() + self.path.split('?').next().unwrap_or_default()
     }
@@ -78,7 +80,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
 /// Checks a host other than an IPv6 address. The host must be a valid DNS name (RFC 1035 §2.3.4) or a complete IPv4 address.
 ///
 /// # Errors
-/// The error says what is wrong with the host.
+/// The error describes the fault and the accepted form.
 pub fn check_host(host: &str) -> Result<(), &'static str> {
     // Underscores are accepted, because service names in Kubernetes and similar clusters can contain them.
     if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
@@ -86,18 +88,18 @@ pub fn check_host(host: &str) -> Result<(), &'static str> {
     }
     let name = host.strip_suffix('.').unwrap_or(host);
     if name.split('.').any(str::is_empty) {
-        return Err("its host has an empty label: a dot at its start, or two in a row");
+        return Err("its host must not start with a dot or contain two dots in a row");
     }
     if name.len() > MAX_NAME || name.split('.').any(|label| label.len() > MAX_LABEL) {
-        return Err("its host is longer than DNS can carry: 253 characters, 63 between two dots");
+        return Err("its host is too long: at most 253 characters, and at most 63 between two dots");
     }
     if ends_in_number(name) && host.parse::<Ipv4Addr>().is_err() {
-        return Err("its host ends in a number and is not an IPv4 address: four numbers from 0 to 255");
+        return Err("its host ends in a number, so it must be an IPv4 address: four numbers from 0 to 255");
     }
     Ok(())
 }
 
-/// Whether URL parsers treat a host as an IPv4 address (URL standard, "ends in a number checker").
+/// Returns `true` if URL parsers treat a host as an IPv4 address (URL standard, "ends in a number checker").
 pub fn ends_in_number(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or_default();
     let is_hex = |digits: &str| digits.bytes().all(|b| b.is_ascii_hexdigit());
@@ -105,7 +107,8 @@ pub fn ends_in_number(name: &str) -> bool {
     is_decimal || last.strip_prefix("0x").or(last.strip_prefix("0X")).is_some_and(is_hex)
 }
 
-/// Removes user name, password and query from an address for error messages, because each of them may be secret.
+/// Replaces the user name, the password and the query of an address with `…`. Error messages show the result, because each of
+/// these parts may be secret.
 pub fn redacted(text: &str) -> String {
     let (place, query) = text.split_once('?').map_or((text, ""), |(place, _)| (place, "?…"));
     let place = match place.rsplit_once('@') {
@@ -118,8 +121,9 @@ pub fn redacted(text: &str) -> String {
     place + query
 }
 
-/// The maximum length of a host name and of each label, in characters (RFC 1035 §2.3.4).
+/// The maximum length of a host name, in characters (RFC 1035 §2.3.4).
 const MAX_NAME: usize = 253;
+/// The maximum length of a label, which is the part between two dots, in characters (RFC 1035 §2.3.4).
 const MAX_LABEL: usize = 63;
 
 #[cfg(test)]

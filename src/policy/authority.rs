@@ -67,7 +67,7 @@ fn explain_conditions(
         let verdict = match condition.verdict(&facts) {
             Some(true) => "true",
             Some(false) => "false",
-            None => "unknown (it reads a value that is absent, repeated, unreadable or of another kind)",
+            None => "unknown (it reads a value that is absent, repeated, unreadable or of another type)",
         };
         world.note("authorize", || format!("the condition `{}` is {verdict}", condition.text()));
     }

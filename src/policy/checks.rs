@@ -1,7 +1,7 @@
 //! Request validation: sizes, query parameters, headers, and the body.
 //!
-//! The size checks are cheap and run right after routing. All other checks run after authorization, because their error
-//! messages reveal details of the route.
+//! The size checks of the request head are cheap and run before authentication. All other checks run after authorization,
+//! because their error messages reveal details of the route.
 
 pub mod body;
 pub mod media_type;
@@ -18,10 +18,10 @@ use media_type::{MediaRange, MediaType};
 use meter::BodyMeter;
 use parameter::ParameterCheck;
 
-/// The checks of one route. Bounds that are not configured are unlimited.
+/// The checks of one route. A size limit that is not configured is `u64::MAX`.
 #[derive(Debug)]
 pub struct Checks {
-    /// Whether the checks are report-only: the filter records failed checks and refuses no request.
+    /// `true` if the checks are report-only: the filter records failed checks, but refuses no request because of them.
     pub log_only: bool,
     pub(super) url_bytes: u64,
     pub(super) header_bytes: u64,
@@ -46,13 +46,13 @@ pub enum BodyPlan {
     Read {
         /// The check that the body must pass.
         check: Rc<BodyCheck>,
-        /// Whether the content type is JSON.
+        /// `true` if the content type is JSON and the route has checks for JSON bodies.
         is_json: bool,
     },
 }
 
 impl Checks {
-    /// Checks the sizes that are known from the headers.
+    /// Checks the length of the target, the number and size of the headers, and the declared length of the body.
     pub fn measure(&self, request: &Request<'_>) -> Result<(), Rejection> {
         let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
         if size(request.target.len()) > self.url_bytes {
@@ -77,7 +77,7 @@ impl Checks {
         }
     }
 
-    /// Checks the query, the headers, and the headers that describe the body.
+    /// Checks the query parameters, the header values, and the headers that describe the body.
     pub fn examine(&self, request: &Request<'_>, query: &str, tokens: &[TokenSource]) -> Result<(), Rejection> {
         let mut findings = Vec::new();
         parameter::check_query(&self.query, self.other_query, query, tokens, &mut findings);
@@ -107,8 +107,8 @@ impl Checks {
             return BodyPlan::Pass;
         };
         let is_json = body.json.is_some() && MediaType::of(request).is_some_and(|media| media.is_json());
-        // A stream of unknown length cannot be held, because it may never end. If the request declares a length, `measure` has
-        // already checked it, and Envoy enforces it.
+        // A body can be forwarded while it arrives if the request declares its length: `measure` has already checked the length,
+        // and Envoy enforces it. A gRPC request is also forwarded while it arrives, because a stream may never end.
         let can_pass = request.grpc || Framing::of(request).length.is_some();
         if self.log_only {
             BodyPlan::Count(BodyMeter::listening(body.clone(), is_json))
@@ -141,7 +141,7 @@ impl Checks {
         }
         let is_read = self.body.as_ref().is_some_and(|body| body.json.is_some());
         match media.filter(|media| is_read && media.is_json()) {
-            // RFC 8259 §8.1 allows only UTF-8. With another charset, the upstream could parse the body differently than the
+            // RFC 8259 §8.1 allows only UTF-8. With another charset, the upstream might parse the body differently from the
             // filter.
             Some(media) if !media.is_utf8() => Err(not_accepted()),
             Some(_) if is_encoded(request) => {
@@ -152,7 +152,7 @@ impl Checks {
     }
 }
 
-/// The body as declared by the headers (RFC 9112 §6.3; HTTP/2 has no transfer codings).
+/// The properties of the body that the headers declare (RFC 9112 §6.3; HTTP/2 has no transfer codings).
 struct Framing {
     length: Option<u64>,
     names_a_body: bool,
@@ -173,14 +173,15 @@ impl Framing {
             }
         }
         let length = said.value().and_then(read_length);
-        // If the length is repeated or invalid, the request is treated as one with a body.
+        // A request with a repeated or invalid `content-length` counts as a request with a body.
         let names_a_body = coded || said != SingleValue::Absent && length != Some(0);
         let may_have_body = !request.ended && length != Some(0) && (names_a_body || !upgrade);
         Framing { length, names_a_body, may_have_body, upgrade }
     }
 }
 
-/// Parses a `content-length`. Accepts only digits (RFC 9110 §8.6), because `parse` would also accept `+5`.
+/// Parses a `content-length`, which consists only of digits (RFC 9110 §8.6). The digits are checked first, because `str::parse`
+/// would also accept `+5`.
 fn read_length(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok().filter(|_| value.iter().all(u8::is_ascii_digit))?.parse().ok()
 }

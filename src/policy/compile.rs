@@ -45,7 +45,8 @@ impl Policy {
     /// Parses and compiles a document. `environment` provides the secrets and the values of `$NAME` in addresses.
     ///
     /// # Errors
-    /// Returns all problems in the order of the document. If there is a problem, no policy is created.
+    /// Returns all problems in the order of the document. If there is a problem, no policy is created. If the document is too
+    /// large, returns only this problem.
     pub fn from_node(node: &Node, environment: Environment<'_>) -> Result<Policy, Vec<Problem>> {
         document_size::check(node).map_err(|problem| vec![problem])?;
         let (document, mut problems) = Document::read(node, environment);
@@ -53,7 +54,7 @@ impl Policy {
         if problems.is_empty() { Ok(policy) } else { Err(problems.sorted()) }
     }
 
-    /// Compiles each section. The result must not be used if there are problems.
+    /// Compiles each section. The result must not be used if `problems` is not empty.
     fn compile(document: &Document, environment: Environment<'_>, problems: &mut Problems) -> Policy {
         let mut scopes = ScopeRegistry::default();
         let issuers = Issuers::compile(document, environment, problems);
@@ -119,21 +120,21 @@ impl Policy {
     }
 }
 
-/// Reports identity headers that are configured twice, because a header can carry only one claim.
+/// Reports identity headers that are configured twice, because a header can contain only one value.
 fn check_identity(headers: &[IdentityHeader], problems: &mut Problems) {
     for (i, header) in headers.iter().enumerate() {
         let is_same = |other: &IdentityHeader| is_same_cgi_variable(&other.header.value, &header.header.value);
         if headers.iter().take(i).any(is_same) {
             problems.add(
                 &header.header.place,
-                "this header is already set from something else (all but letters and digits count as one)",
+                "another entry already sets this header (names that differ only in case or punctuation are the same)",
             );
         }
     }
 }
 
 /// Returns the names, in lower case, of the client headers that the policy reads or checks. The filter removes other spellings
-/// of these names, so that the upstream receives the values that the policy has read.
+/// of these names, such as `x_tenant` for `x-tenant`, so that the upstream receives the values that the policy has read.
 fn headers_read(document: &Document) -> Vec<String> {
     let read = sent_headers::read_by(document).into_iter().map(|(name, _)| name.to_ascii_lowercase());
     read.chain(conditions::headers_read(&document.routes)).collect()
@@ -147,7 +148,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// Returns the problems of a valid document after adding the settings of this issuer and this route.
+    /// Adds settings to the issuer and to the route of a valid document. Returns the problems of the resulting document.
     fn problems(issuer: Value, route: Value) -> Vec<String> {
         let mut document = json!({
             "version": "1.0",
@@ -186,9 +187,9 @@ mod tests {
             (none.clone(), none.clone(), None),
             (json!({ "secret": null, "jwks": jwks }), none.clone(), None),
             (json!({ "secret": null, "keys": keys(&public) }), none.clone(), None),
-            (json!({ "secret": null, "keys": keys(&private) }), none.clone(), Some("private key")),
+            (json!({ "secret": null, "keys": keys(&private) }), none.clone(), Some("private members")),
             (json!({ "jwks": jwks }), none.clone(), Some("expected exactly one of `jwks`, `keys` and `secret`")),
-            (json!({ "secret": { "env": "SHORT" } }), none.clone(), Some("16 bytes, at least 32 are needed")),
+            (json!({ "secret": { "env": "SHORT" } }), none.clone(), Some("16 bytes, but at least 32 are required")),
             (json!({ "secret": { "env": "UNSET" } }), none.clone(), Some("`UNSET` is not set")),
             (json!({ "algorithms": ["RS256"] }), none.clone(), Some("`RS256` cannot be used with a shared secret")),
             (

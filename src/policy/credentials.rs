@@ -1,6 +1,6 @@
-//! Verifies those credentials of a request that the route accepts.
+//! Verifies all credentials of a request that are of a kind that the route accepts.
 //!
-//! The request is refused if one of these credentials is invalid.
+//! If one of these credentials is invalid, the request is refused, even if another one is valid.
 
 pub mod algorithm;
 pub mod api_key;
@@ -70,7 +70,8 @@ pub(super) struct AuthenticationInput<'p, 'r> {
 
 impl Credentials {
     /// Verifies all credentials of the kinds that the route accepts. Returns `None` if the route accepts no credentials or the
-    /// request has none. An invalid credential leads to a refusal, even if another credential is valid.
+    /// request has none. Refuses the request if one credential is invalid, or if the route requires all kinds and one is
+    /// missing.
     pub(super) fn verify(
         &self,
         requirements: &Requirements,
@@ -103,7 +104,7 @@ impl Credentials {
         Ok(callers)
     }
 
-    /// Refuses a caller whose credential was revoked.
+    /// Refuses a caller whose credential is revoked.
     fn not_revoked(
         &self,
         caller: &Caller,
@@ -119,8 +120,8 @@ impl Credentials {
         Ok(())
     }
 
-    /// Refuses a request of a foreign page if the caller's token is in a cookie. The browser may have attached the cookie
-    /// without the user's intent.
+    /// If the caller's token is in a cookie, refuses a request that a page of another origin has caused. A browser attaches
+    /// cookies to such a request even if the user did not intend it.
     fn refuse_foreign_page(
         &self,
         caller: &Caller,
@@ -197,7 +198,8 @@ impl Credentials {
 }
 
 impl AuthenticationInput<'_, '_> {
-    /// Counts an invalid key or certificate as a failed attempt. Valid credentials are not counted, even from the same address.
+    /// Counts an invalid key or certificate as a failed authentication. If there were too many failures before, returns that
+    /// refusal instead. A valid credential is always accepted, even after many failures from the same address.
     fn settle(
         &self,
         caller: Result<Rc<Caller>, Stop>,

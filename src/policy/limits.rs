@@ -21,7 +21,8 @@ use rate_limit::key::Subject;
 use rate_limit::{Charge, CountResult, CountingMode, Limit, count, record};
 use set::LimitSet;
 
-/// Counts an arriving request once, regardless of the decision about it.
+/// Counts a request against the arrival limits of its route, or against `unrouted` if it has no route. Counts each request once,
+/// even if it is refused or is decided again after a wait.
 pub(super) fn arrive(
     unrouted: &LimitSet,
     rule: Option<&Rule>,
@@ -36,8 +37,8 @@ pub(super) fn arrive(
     spend(&limits.arrival, &subject(rule, parts, world.peer), world, progress)
 }
 
-/// Refuses a credential if too many failed authentications were counted for its caller. A cached token was verified before, so
-/// it is always accepted here.
+/// Refuses a credential if the limits for failed authentications are exhausted. A token in the cache was verified before, so it
+/// is always accepted here.
 pub(super) fn before_authentication(
     rule: &Rule,
     token: &[u8],
@@ -54,7 +55,7 @@ pub(super) fn before_authentication(
     refusal(&charges, counted, "too_many_failed_authentications", world, progress)
 }
 
-/// Counts a failed authentication if the credential is invalid. Expired credentials and failed key fetches do not count.
+/// Counts a failed authentication if the credential is invalid. Expired tokens and failed key fetches do not count.
 pub(super) fn after_authentication(rule: &Rule, stop: Stop, parts: &RequestParts<'_>, world: &mut World<'_>) -> Stop {
     if let Stop::Refuse(Rejection { kind, .. }) = &stop
         && matches!(
@@ -68,7 +69,7 @@ pub(super) fn after_authentication(rule: &Rule, stop: Stop, parts: &RequestParts
     stop
 }
 
-/// Counts a request of an authorized caller. Does nothing on a route without authentication.
+/// Counts a request against the limits for authenticated callers. Does nothing on a route without authentication.
 pub(super) fn count_caller(
     rule: &Rule,
     auth: &Auth,
@@ -120,12 +121,14 @@ fn refusal(
     progress: &mut Progress,
 ) -> Result<(), Rejection> {
     for name in &counted.would {
-        world.note("limit", || format!("{name}: would refuse, and is a shadow only"));
+        world.note("limit", || format!("{name}: would refuse the request, but is only a shadow limit"));
     }
     counted.would.iter().for_each(|limit| progress.note_shadow(limit));
     let Some(refused) = counted.refused else { return Ok(()) };
     let seconds = refused.remaining.seconds;
-    world.note("limit", || format!("{}: nothing left for {seconds} s", refused.remaining.window));
+    world.note("limit", || {
+        format!("{}: exhausted; the next request is allowed in {seconds} s", refused.remaining.window)
+    });
     progress.audit.limit = Some(refused.remaining.window.clone());
     if reason == "rate_limited"
         && let Some(charge) = charges.get(refused.charge)

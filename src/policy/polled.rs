@@ -1,7 +1,7 @@
 //! Tracks documents that are fetched periodically: their age, when they are due, and which requests may wait for a document.
 //!
-//! The life cycle is the same for every kind of document. This module performs no I/O: an adapter polls for due documents,
-//! fetches them, and passes in the results.
+//! The life cycle is the same for every kind of document. This module performs no I/O: the gateway asks which documents are due,
+//! fetches them, and passes the results to [`Polled`].
 
 mod content;
 
@@ -17,22 +17,23 @@ use super::credentials::revocation_list::Revocations;
 use crate::config::url::Url;
 use crate::policy::verdict::wait::PolledId;
 
-/// The address of a polled document, and the times for its life cycle.
+/// The address of a polled document, and the times that control when it is fetched and how long it is used.
 #[derive(Clone, Debug)]
 pub struct PollPlan {
     /// The kind of the document, which determines its parser.
     pub what: DocumentKind,
-    /// The address to fetch.
+    /// The address from which the document is fetched.
     pub uri: Url,
-    /// The Envoy cluster for the fetch.
+    /// The Envoy cluster to which the fetch is sent.
     pub cluster: String,
     /// The age at which the document is refreshed.
     pub refresh_after: Duration,
     /// The age at which the document becomes unusable.
     pub usable_for: Duration,
-    /// The minimum time between fetches that requests cause. It also limits the pause after a failed fetch.
+    /// The minimum time between two fetches that requests cause. It is also the pause after a failed fetch, but that pause is at
+    /// least 1 s and at most 5 s.
     pub cool_down: Duration,
-    /// The timeout of one fetch.
+    /// The time after which a fetch counts as failed.
     pub timeout: Duration,
     /// The longest time that a request waits for the document.
     pub wait: Duration,
@@ -58,7 +59,7 @@ struct PolledDocument {
     generation: u64,
     /// The time when the last fetch ended, whether or not it succeeded.
     attempted_at: Option<Duration>,
-    /// Whether a request needs an entry that the stored document does not contain.
+    /// Whether a request waits for an entry that the stored document does not contain.
     wanted: bool,
 }
 
@@ -72,23 +73,23 @@ struct StoredDocument {
     fetched_at: Duration,
 }
 
-/// Whether a request can use a document.
+/// The result of asking for a document on behalf of one request.
 #[derive(Debug)]
 pub enum Availability<T> {
     /// The document is usable. The number is its generation, which increases with every change of the document.
     Usable(Rc<T>, u64),
-    /// The document is missing or too old. The request may wait until this time.
+    /// The document is missing or too old. The request may wait until this time, since the Unix epoch.
     Wait(Duration),
-    /// The document is missing or too old, and waiting would not help.
+    /// The document is missing or too old, and the request must not wait for it.
     Unavailable,
 }
 
-/// The result of installing a document.
+/// The result of [`Polled::install`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct Installed {
     /// Whether the document differs from the previous one.
     pub changed: bool,
-    /// The skipped parts of the document, each with the reason.
+    /// One message for each part of the document that was skipped, with the reason.
     pub skipped: Vec<String>,
 }
 
@@ -108,22 +109,22 @@ impl Polled {
         self.documents.iter().enumerate().map(|(i, document)| (PolledId(i), &document.plan))
     }
 
-    /// Returns the plan of a document.
+    /// Returns the plan of a document; `None` if the policy has no document with this id.
     pub fn plan(&self, id: PolledId) -> Option<&PollPlan> {
         self.documents.get(id.0).map(|document| &document.plan)
     }
 
-    /// Returns the key set for a request received at `received_at`.
+    /// Returns the key set, or whether a request that was received at `received_at` may wait for the key set.
     pub fn key_set(&self, id: PolledId, received_at: Duration, now: Duration) -> Availability<KeySet> {
         self.availability(id, received_at, now, PolledContent::key_set)
     }
 
-    /// Returns the revocation list for a request received at `received_at`.
+    /// Returns the revocation list, or whether a request that was received at `received_at` may wait for the list.
     pub fn revocations(&self, id: PolledId, received_at: Duration, now: Duration) -> Availability<Revocations> {
         self.availability(id, received_at, now, PolledContent::revocations)
     }
 
-    /// Returns the client directory for a request received at `received_at`.
+    /// Returns the client directory, or whether a request that was received at `received_at` may wait for the directory.
     pub fn clients(&self, id: PolledId, received_at: Duration, now: Duration) -> Availability<ClientDirectory> {
         self.availability(id, received_at, now, PolledContent::clients)
     }
@@ -158,15 +159,17 @@ impl Polled {
         self.documents.get(id.0).is_some_and(|document| document.attempted_at.is_some())
     }
 
-    /// Returns the age of the document if its last fetch failed; `None` if the document is current or was never fetched.
+    /// Returns the age of the document if its last fetch failed; `None` if the last fetch succeeded or no fetch has succeeded
+    /// yet.
     pub fn stale_for(&self, id: PolledId, now: Duration) -> Option<Duration> {
         let document = self.documents.get(id.0)?;
         let held = document.held.as_ref().filter(|held| document.attempted_since(held.fetched_at))?;
         Some(now.saturating_sub(held.fetched_at))
     }
 
-    /// Requests a newer document, because a request needs an entry that the document does not contain. Returns the end of the
-    /// wait, or `None` if the request must not wait. So a client that invents entries causes at most one fetch per cool-down.
+    /// Marks the document as due, because a request needs an entry that the document does not contain. Returns the time until
+    /// which the request may wait, or `None` if the request must not wait. After a fetch, the document cannot be marked again
+    /// during the cool-down, because a client could otherwise cause a fetch with every invented key id.
     pub fn want_newer(&mut self, id: PolledId, received_at: Duration, now: Duration) -> Option<Duration> {
         let document = self.documents.get_mut(id.0)?;
         let until = received_at + document.plan.wait;
@@ -187,7 +190,7 @@ impl Polled {
         let since = now.saturating_sub(attempted_at);
         let refresh_at =
             document.held.as_ref().map(|held| held.fetched_at + spread(plan.refresh_after, held.fetched_at));
-        // There is an additional pause between fetches only while the endpoint fails.
+        // While the endpoint fails, fetches are also separated by a pause.
         let failed = document.held.as_ref().is_none_or(|held| held.fetched_at < attempted_at);
         let pause = if failed { plan.cool_down.clamp(LEAST_RETRY, MAX_RETRY) } else { Duration::ZERO };
         document.wanted && since >= plan.cool_down
@@ -209,7 +212,7 @@ impl Polled {
         Ok(Installed { changed: true, skipped })
     }
 
-    /// Records that the endpoint confirmed the current document at `at` (RFC 9110 §15.4.5).
+    /// Records that the endpoint confirmed the current document at `at`, with status 304 (RFC 9110 §15.4.5).
     pub fn confirm(&mut self, id: PolledId, at: Duration) {
         if let Some(document) = self.documents.get_mut(id.0) {
             document.ended(at);
@@ -217,7 +220,7 @@ impl Polled {
         }
     }
 
-    /// Records that a fetch failed at `at`. The current document stays in use.
+    /// Records that a fetch failed at `at`. The current document stays in use until it is too old.
     pub fn note_failure(&mut self, id: PolledId, at: Duration) {
         if let Some(document) = self.documents.get_mut(id.0) {
             document.ended(at);
@@ -230,8 +233,8 @@ impl PolledDocument {
         self.held.as_ref().filter(|held| now < held.fetched_at + self.plan.usable_for)
     }
 
-    /// Handles a clock that was set back, by replacing times in the future with the current time. Otherwise the document could be
-    /// used for too long, or its next fetch could be late.
+    /// Replaces times in the future with the current time, in case the clock was set back. With a time in the future, the
+    /// document would be used for too long, or its next fetch would be late.
     fn handle_clock_set_back(&mut self, now: Duration) {
         if self.attempted_at.is_some_and(|at| at > now + MAX_SKEW) {
             self.attempted_at = Some(now);

@@ -1,4 +1,4 @@
-//! The parsed request: all headers, and the headers that decisions use, which are extracted in one pass.
+//! The parsed request: all headers, and separately the headers that decisions use.
 
 pub mod guard;
 pub mod origin;
@@ -11,18 +11,19 @@ use std::time::Duration;
 
 use super::verdict::rejection::{Rejection, RejectionKind};
 
-/// A request, as an adapter passes it in.
+/// The unparsed request that the host passes to the policy.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestParts<'r> {
     /// All headers in order, with lower-case names, including pseudo-headers (`:method`, `:path`, `:authority`).
     pub headers: &'r [(&'r [u8], &'r [u8])],
-    /// When the request was received, since the Unix epoch. The time does not change when a waiting request is decided again.
+    /// The time when the request was received, since the Unix epoch. It stays the same when the request is decided again after a
+    /// wait.
     pub received_at: Duration,
     /// Whether the request has neither a body nor trailers.
     pub ended: bool,
 }
 
-/// The headers that decisions use. One pass over all headers finds them.
+/// The headers that decisions use. [`Request::read`] finds them in one pass over all headers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'r> {
     /// The value of `:method`.
@@ -31,19 +32,19 @@ pub struct Request<'r> {
     pub target: &'r [u8],
     /// The value of `:authority`, as sent by the client.
     pub authority: &'r [u8],
-    /// The value of `authorization`.
+    /// The value of `authorization`, which contains the scheme and the credential.
     pub authorization: SingleValue<'r>,
-    /// The value of `origin`.
+    /// The value of `origin`, for CORS and the check of cross-origin requests.
     pub origin: SingleValue<'r>,
-    /// The value of `access-control-request-method`.
+    /// The value of `access-control-request-method`, for CORS preflights.
     pub requested_method: SingleValue<'r>,
-    /// The value of `access-control-request-headers`.
+    /// The value of `access-control-request-headers`, for CORS preflights.
     pub requested_headers: SingleValue<'r>,
     /// Whether the request has `access-control-request-private-network: true`.
     pub private_network: bool,
     /// Whether the content type is `application/grpc`, with or without a suffix (envoy-facts §2.5).
     pub grpc: bool,
-    /// The value of `x-request-id`.
+    /// The value of `x-request-id`, as sent by the client.
     pub request_id: SingleValue<'r>,
     /// The name of the first header whose value begins or ends with a byte that servers trim, such as a space.
     pub padded: Option<&'r [u8]>,
@@ -60,7 +61,7 @@ pub struct Request<'r> {
     pub headers: &'r [(&'r [u8], &'r [u8])],
 }
 
-/// The value of a header that may occur only once.
+/// The value of a header that a request should contain only once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SingleValue<'r> {
     /// The header is absent.
@@ -73,7 +74,7 @@ pub enum SingleValue<'r> {
 }
 
 impl<'r> Request<'r> {
-    /// Extracts the headers. Refuses a request without a method or path (plain CONNECT, envoy-facts §2.12).
+    /// Extracts the headers. Refuses a request without a method or path, such as a plain CONNECT (envoy-facts §2.12).
     pub fn read(parts: &RequestParts<'r>) -> Result<Request<'r>, Rejection> {
         let mut request = Request { headers: parts.headers, ended: parts.ended, ..Request::default() };
         let mut method: &[u8] = b"";
@@ -108,11 +109,11 @@ impl<'r> Request<'r> {
         Ok(request)
     }
 
-    /// Refuses names that are not ASCII, because a header edit could not remove such a header. Envoy refuses them too (RFC 9110
-    /// §5.1).
+    /// Refuses header names that are not ASCII. A header edit stores a name as a string, so it cannot remove a header whose name
+    /// is not valid UTF-8. Envoy refuses such names too (RFC 9110 §5.1).
     ///
-    /// Refuses values with leading or trailing whitespace that Envoy does not trim. An HTTP/1 upstream trims it, and would use
-    /// another value than the gateway has checked. Envoy trims only the values of HTTP/1 requests, although RFC 9113 §8.2.1
+    /// Refuses values with leading or trailing whitespace that Envoy does not trim. An HTTP/1 upstream trims it, and would then
+    /// use a value that the gateway has not checked. Envoy trims only the values of HTTP/1 requests, although RFC 9113 §8.2.1
     /// treats such values in HTTP/2 as malformed.
     pub fn check_headers(&self) -> Result<(), Rejection> {
         if self.has_malformed_name {
@@ -124,8 +125,8 @@ impl<'r> Request<'r> {
         Err(name.map_or(rejection.clone(), |name| rejection.with(format!("header {name}"))))
     }
 
-    /// Returns `Origin` and `Access-Control-Request-Method` of a CORS preflight, which is an OPTIONS request that has both
-    /// headers. Returns `None` for other requests (Fetch §3.2.2).
+    /// Returns the values of `Origin` and `Access-Control-Request-Method` if the request is a CORS preflight (Fetch §3.2.2): an
+    /// OPTIONS request that has both headers. Returns `None` for other requests.
     pub fn preflight(&self) -> Option<(&'r [u8], &'r [u8])> {
         match (self.method, self.origin, self.requested_method) {
             ("OPTIONS", SingleValue::Value(origin), SingleValue::Value(method)) => Some((origin, method)),

@@ -17,7 +17,7 @@ use super::verdict::reply::Reply;
 use refusal::ReplyRenderer;
 use response::{Response, ResponseHead};
 
-/// Decides whether a response is replaced or passed on.
+/// Decides whether a response is replaced, passed on with header edits, or held to map its body.
 pub(super) fn respond(
     refusals: &ReplyRenderer,
     head: &ResponseHead<'_>,
@@ -33,7 +33,7 @@ pub(super) fn respond(
     }
 }
 
-/// Returns the reply that replaces a local reply of Envoy; `None` if the response is not a local reply.
+/// Returns the reply that replaces an error response of Envoy; `None` for other responses.
 fn replacement(
     refusals: &ReplyRenderer,
     head: &ResponseHead<'_>,
@@ -57,7 +57,7 @@ fn replacement(
 fn edits(status: u16, plan: &ResponsePlan) -> Vec<HeaderEdit> {
     let mut edits = Vec::with_capacity(8);
     if status == 101 {
-        // Replaces the upstream's `Connection`. Otherwise the next proxy towards the client would delete every header that the
+        // Replaces the upstream's `Connection`, because the next proxy towards the client would delete every header that the
         // upstream names in it (RFC 9110 §7.6.1).
         edits.push(HeaderEdit::set("connection", "upgrade"));
     }

@@ -1,4 +1,4 @@
-//! The inputs of a decision that the core does not read itself. The caller passes them in.
+//! The inputs of a decision that the caller passes in, because the core does not read them itself.
 
 use std::time::Duration;
 
@@ -11,21 +11,21 @@ use super::request::peer::Peer;
 
 /// The inputs of one decision. The filter reads them from Envoy; tools and tests create them in memory.
 pub struct World<'w> {
-    /// The time since the Unix epoch.
+    /// The current time, since the Unix epoch.
     pub now: Duration,
-    /// Key sets and other polled documents.
+    /// Key sets, revocation lists and client documents.
     pub polled: &'w mut Polled,
-    /// The cache of verified tokens.
+    /// The cache of verified tokens and their callers.
     pub tokens: &'w mut TokenCache,
     /// The storage of the buckets of local limits.
     pub limits: &'w mut dyn BucketStore,
-    /// The leases of all descriptors at rate limit services.
+    /// The leases from rate limit services: the numbers of requests that this worker may accept without asking again.
     pub quotas: &'w mut Quotas,
-    /// Verifies signatures.
+    /// Verifies the signatures of tokens.
     pub verifier: &'w dyn SignatureVerifier,
-    /// The peer of the connection.
+    /// The peer of the connection: its address and its client certificate.
     pub peer: &'w dyn Peer,
-    /// Creates an id for a request that has none. The id has 1 to 128 characters of `A–Z a–z 0–9 - _ .`.
+    /// Creates an id for a request without a well-formed id. The id has 1 to 128 characters of `A–Z a–z 0–9 - _ .`.
     pub fresh_id: &'w dyn Fn() -> String,
     /// Collects the findings of each stage; `None` if tracing is off.
     pub trace: Option<&'w mut Vec<TraceStep>>,
@@ -34,7 +34,7 @@ pub struct World<'w> {
 /// A finding of one pipeline stage, for `portcullis explain`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceStep {
-    /// The name of the stage, as in the documentation of the pipeline.
+    /// The name of the stage, such as `route` or `authorize`.
     pub stage: &'static str,
     /// The finding, as a sentence for an operator.
     pub finding: String,

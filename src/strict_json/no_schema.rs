@@ -1,6 +1,6 @@
-//! Replaces the JSON Schema validator in the module that is built without JSON Schema.
+//! Replaces the JSON Schema validator in `portcullis.wasm`, which is built without the feature `schema`.
 //!
-//! The small module, which is built in this way, rejects configurations that contain a schema.
+//! This build rejects every configuration that contains a schema.
 
 pub use super::schema_types::{NearMiss, SchemaFault, SchemaFinding, ValidationError};
 
@@ -12,12 +12,12 @@ use super::tree::Json;
 #[derive(Debug)]
 pub enum Schema {}
 
-/// The schemas of a configuration. This build stores none.
+/// The schemas of a configuration. In this build, a library stores nothing.
 #[derive(Debug)]
 pub struct Library(());
 
 impl Schema {
-    /// Validates a value.
+    /// Validates a value. In this build, the function is never called.
     ///
     /// # Errors
     /// Never returns an error, because no schema can exist.
@@ -27,7 +27,7 @@ impl Schema {
 }
 
 impl Library {
-    /// Creates an empty library.
+    /// Creates an empty library. This build does not use the argument.
     pub fn new(_near_miss: NearMiss) -> Library {
         Library(())
     }
@@ -35,10 +35,10 @@ impl Library {
     /// Ignores the schema. [`Library::compile`] reports that schemas are not supported.
     pub fn add(&mut self, _address: &str, _document: Value) {}
 
-    /// Rejects the schema.
+    /// Rejects the schema at this address.
     ///
     /// # Errors
-    /// Always returns an error. The message names the module that supports schemas.
+    /// Always returns an error, which asks the operator to load `portcullis-full.wasm`.
     pub fn compile(&mut self, address: &str) -> Result<Schema, Vec<SchemaFault>> {
         let message = "a JSON Schema needs the fuller module: load `portcullis-full.wasm` instead of `portcullis.wasm`";
         Err(vec![SchemaFault { address: address.to_string(), pointer: String::new(), message: message.to_string() }])

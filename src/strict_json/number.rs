@@ -1,30 +1,27 @@
-//! A JSON number that keeps its original spelling.
+//! A JSON number that is stored as written, and compared and divided without rounding.
 //!
-//! Comparison and division use the digits of the number, not the nearest double.
-//!
-//! Each operation reads the text once and allocates nothing. Its cost depends on the length of the text, not on the size of the
-//! exponent.
+//! No operation allocates memory. The time of an operation is linear in the length of the text, whatever the exponent is.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
-/// A number, stored as its text (RFC 8259 §6).
+/// A number that is stored as its JSON text (RFC 8259 §6).
 #[derive(Clone, Debug)]
 pub struct Number<'t>(Cow<'t, str>);
 
 impl<'t> Number<'t> {
-    /// Creates a number from a text that follows the grammar.
+    /// Creates a number. The caller must have checked that the text is a JSON number.
     pub(super) fn from_text(text: &'t str) -> Number<'t> {
         Number(Cow::Borrowed(text))
     }
 
-    /// Returns the number as written.
+    /// Returns the text of the number, as written.
     pub fn text(&self) -> &str {
         &self.0
     }
 
-    /// Returns `true` if the number has no fraction, in any spelling: `2`, `2.0`, `20e-1` (JSON Schema Validation §6.1.1).
+    /// Returns `true` if the value is an integer. `2`, `2.0` and `20e-1` are integers (JSON Schema Validation §6.1.1).
     pub fn is_integer(&self) -> bool {
         let decimal = self.decimal();
         decimal.is_zero() || decimal.lowest_power() >= 0
@@ -36,16 +33,16 @@ impl<'t> Number<'t> {
         !decimal.is_zero() && !decimal.negative
     }
 
-    /// Returns `true` if the number is a multiple of `unit`. If `unit` is 0 or its digits do not fit in 64 bits, only 0 is a
-    /// multiple.
+    /// Returns `true` if the number is a multiple of `unit`. If `unit` is 0, or if its significant digits do not fit in 64 bits,
+    /// returns `true` only for 0.
     pub fn is_multiple_of(&self, unit: &Number<'_>) -> bool {
         let (value, unit) = (self.decimal(), unit.decimal());
         if value.is_zero() {
             return true;
         }
         let Some(modulus) = unit.digits_as_integer().filter(|modulus| *modulus != 0) else { return false };
-        // If the lowest power of ten of the unit is higher than that of the value, the value is no multiple, because its last
-        // digit is not 0.
+        // If the last digit of the unit has a higher power of ten than the last digit of the value, the value is not a multiple,
+        // because its last digit is not 0.
         let Ok(shift) = u64::try_from(value.lowest_power() - unit.lowest_power()) else { return false };
         let rest = value.digits().fold(0, |rest, digit| (rest * 10 + u128::from(digit)) % modulus);
         (rest * power_of_ten(shift, modulus)).is_multiple_of(modulus)
@@ -57,8 +54,8 @@ impl<'t> Number<'t> {
 }
 
 impl From<&serde_json::Number> for Number<'static> {
-    /// Keeps all digits of an integer. A double is written with the fewest digits that parse to the same double. A double
-    /// between 2^53 and 2^64 is an integer and keeps all digits.
+    /// Keeps all digits of an integer, and of a double between 2^53 and 2^64, which is always an integer. Writes any other double
+    /// with the fewest digits that parse to the same double.
     fn from(number: &serde_json::Number) -> Number<'static> {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         const BEYOND_64_BITS: f64 = 18_446_744_073_709_551_616.0;
@@ -91,14 +88,14 @@ impl PartialOrd for Number<'_> {
 }
 
 impl Ord for Number<'_> {
-    /// Compares by value: 1, 1.0 and 10e-1 are equal (JSON Schema Core §4.2.2).
+    /// Compares the values, not the texts: 1, 1.0 and 10e-1 are equal (JSON Schema Core §4.2.2).
     fn cmp(&self, other: &Number<'_>) -> Ordering {
         let (a, b) = (self.decimal(), other.decimal());
         a.sign().cmp(&b.sign()).then_with(|| if a.negative { b.compare_size(&a) } else { a.compare_size(&b) })
     }
 }
 
-/// A parsed number: its digits without leading and trailing zeros, and the power of ten of the first digit.
+/// A parsed number: the sign, the digits without leading and trailing zeros, and the power of ten of the first digit.
 struct Decimal<'t> {
     negative: bool,
     whole: &'t str,
@@ -163,7 +160,7 @@ fn length(text: &str) -> i64 {
     i64::try_from(text.len()).unwrap_or(i64::MAX)
 }
 
-/// Parses an exponent and limits it to ±2^40, so that adding a length to the exponent cannot overflow.
+/// Parses an exponent and limits it to ±2^40, so that adding the length of a text to it cannot overflow.
 fn saturated(exponent: &str) -> i64 {
     const MOST: i64 = 1 << 40;
     let (negative, digits) = match exponent.strip_prefix('-') {
@@ -174,7 +171,7 @@ fn saturated(exponent: &str) -> i64 {
     if negative { -size } else { size }
 }
 
-/// Computes 10^`exponent` modulo a value below 2^64, by squaring.
+/// Returns 10^`exponent` modulo `modulus`, which must be below 2^64. Uses repeated squaring.
 fn power_of_ten(mut exponent: u64, modulus: u128) -> u128 {
     let (mut result, mut base) = (1 % modulus, 10 % modulus);
     while exponent > 0 {

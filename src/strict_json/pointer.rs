@@ -9,7 +9,7 @@ use serde_json::Value;
 pub struct Pointer(Vec<String>);
 
 impl Pointer {
-    /// Parses a pointer. An empty text refers to the whole document.
+    /// Parses a pointer. The empty pointer refers to the whole document.
     ///
     /// # Errors
     /// Returns the reason why the text is not a pointer.
@@ -17,7 +17,7 @@ impl Pointer {
         parse(text).map(Pointer)
     }
 
-    /// Returns the names and indexes, with decoded escapes.
+    /// Returns the member names and list indexes of the pointer, with decoded escapes.
     pub fn segments(&self) -> &[String] {
         &self.0
     }
@@ -29,25 +29,26 @@ impl fmt::Display for Pointer {
     }
 }
 
-/// Returns the names and indexes of a pointer, with `~1` and `~0` decoded. An empty pointer refers to the whole document.
+/// Parses a pointer to member names and list indexes, with `~1` and `~0` decoded. The empty pointer refers to the whole document.
 ///
 /// # Errors
 /// Returns the reason why the text is not a pointer (RFC 6901 §3).
 pub fn parse(text: &str) -> Result<Vec<String>, String> {
     let mut pieces = text.split('/');
     if pieces.next() != Some("") {
-        return Err(format!("`{text}` is not a JSON Pointer: it starts with `/` (RFC 6901)"));
+        return Err(format!("`{text}` is not a JSON Pointer: it must start with `/` (RFC 6901)"));
     }
     let read = |piece| unescape(piece).ok_or_else(|| format!("`{text}` is not a JSON Pointer: {ESCAPES}"));
     pieces.map(read).collect()
 }
 
-/// Returns the value that a pointer refers to. An invalid pointer refers to nothing.
+/// Returns the value at the pointer `text`. Returns `None` if there is no such value, or if `text` is not a pointer.
 pub fn find<'v>(value: &'v Value, text: &str) -> Option<&'v Value> {
     parse(text).ok()?.iter().try_fold(value, step)
 }
 
-/// Returns the member or element that a segment names. The element `-`, after the last one, never exists (RFC 6901 §4).
+/// Returns the member with this name, or the list item with this index. The index `-` means the item after the last one (RFC
+/// 6901 §4), which never exists.
 pub fn step<'v>(value: &'v Value, segment: &String) -> Option<&'v Value> {
     match value {
         Value::Object(members) => members.get(segment),
@@ -56,18 +57,18 @@ pub fn step<'v>(value: &'v Value, segment: &String) -> Option<&'v Value> {
     }
 }
 
-/// Returns the list index that a segment names: `0`, or digits without a leading zero (RFC 6901 §4).
+/// Parses a list index: `0`, or digits without a leading zero (RFC 6901 §4).
 pub fn index(segment: &str) -> Option<usize> {
     let is_index = segment == "0" || !segment.starts_with('0') && segment.bytes().all(|b| b.is_ascii_digit());
     is_index.then(|| segment.parse().ok()).flatten()
 }
 
-/// Escapes a name for use in a pointer.
+/// Encodes `~` and `/` in a name, so that the name can be a segment of a pointer.
 pub fn escape(segment: &str) -> String {
     segment.replace('~', "~0").replace('/', "~1")
 }
 
-/// Appends a segment to a pointer.
+/// Appends a member name or an index to a pointer.
 pub fn join(pointer: &str, segment: &str) -> String {
     format!("{pointer}/{}", escape(segment))
 }

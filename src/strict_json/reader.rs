@@ -1,4 +1,4 @@
-//! Parses the grammar of RFC 8259 byte by byte, within bounds.
+//! Parses JSON text (RFC 8259) byte by byte, and stops if the text exceeds the bounds.
 
 pub mod outline;
 
@@ -43,8 +43,8 @@ impl<'t> JsonReader<'t> {
         let mut members = Vec::new();
         self.skip_space();
         if !self.takes(b'}') {
-            // Reserves memory for exactly one member, because objects in large bodies often have one member. By default, a
-            // vector would reserve memory for four.
+            // Reserves memory for one member, because many objects in large bodies have only one. A vector would otherwise
+            // reserve memory for four members.
             members.reserve_exact(1);
             loop {
                 self.skip_space();
@@ -98,14 +98,14 @@ impl<'t> JsonReader<'t> {
             let _signed = self.takes(b'+') || self.takes(b'-');
             self.digits()?;
         }
-        // A separator must follow the number. This check comes first, because text after the number is a syntax error even if
-        // the number is also out of range.
+        // A separator must follow the number. The check comes before the check of the range, so that a syntax error is reported
+        // even if the number is also out of range.
         if !matches!(self.peek(), None | Some(b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r')) {
             return Err(Malformed::Syntax);
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
-        // Refuses a number beyond the range of a double, because parsers treat it differently: as an error, as infinity, or as
-        // the exact number.
+        // Rejects a number outside the range of a double, because other parsers read it in different ways: as an error, as
+        // infinity, or as the exact number. An integer of at most 18 digits is always in range.
         let is_short = self.at == whole && text.len() < 19;
         if !is_short && text.parse::<serde_json::Number>().is_err() {
             return Err(Malformed::OutOfRange);
@@ -132,7 +132,7 @@ impl<'t> JsonReader<'t> {
             text.push(self.escape()?);
             text.push_str(self.plain());
         }
-        // The next byte is a quote, a control character or the end of the text. Only the quote is valid.
+        // The loop ends at a quote, at a control character or at the end of the text. Only the quote is valid here.
         self.expect(b'"')?;
         Ok(Cow::Owned(text))
     }
@@ -206,5 +206,5 @@ impl<'t> JsonReader<'t> {
     }
 }
 
-/// The maximum nesting. Each level uses two stack frames.
+/// The largest accepted [`Bounds::depth`], which protects the stack. Each level of nesting uses two stack frames.
 const MAX_DEPTH: usize = 127;

@@ -1,11 +1,9 @@
-//! JSON Schema 2020-12 for bodies.
+//! A JSON Schema 2020-12 validator for request bodies.
 //!
-//! Schemas are compiled once, and validation time is bounded for every body.
+//! Schemas are compiled once per configuration. Validation counts its steps, including those of patterns, and stops at a bound.
 //!
-//! The project uses no library for this, because messages must not contain client data, and client data must not control how
-//! long validation takes. The validator counts every step, including the steps of patterns. It collects no findings for
-//! branches that may fail without making the value invalid. `no_schema.rs` replaces this file in the module that is built
-//! without JSON Schema.
+//! The project does not use a library, because it needs two guarantees: messages never contain client data, and client data
+//! cannot make validation slow. `no_schema.rs` replaces this file in `portcullis.wasm`, which is built without JSON Schema.
 
 mod builder;
 mod dialect;
@@ -43,11 +41,11 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Validates a value. Pointers in findings start with `prefix`. They contain names from the schema and array indexes, but no
-    /// names from the value.
+    /// Validates a value. Pointers in findings start with `prefix`. They contain array indexes and member names from the schema.
+    /// A member name that is only in the value appears as `*`.
     ///
     /// # Errors
-    /// Returns the reason why the value does not match the schema.
+    /// Returns the violations, or [`ValidationError::TooComplex`] if validation reached the bound on its steps.
     pub fn judge(&self, value: &Json<'_>, prefix: &'static str) -> Result<(), ValidationError> {
         Judge::new(&self.program, prefix, value).run(self.root, value)
     }

@@ -1,4 +1,4 @@
-//! A JSON tree that keeps each number as written, and borrows strings and numbers from the source text where possible.
+//! A JSON tree that keeps each number as written, and borrows strings and numbers from the source text if possible.
 
 use std::borrow::Cow;
 
@@ -24,13 +24,13 @@ pub enum Json<'t> {
     Object(Object<'t>),
 }
 
-/// The members of an object, sorted by name, without duplicates. The members are in a single vector, because bodies often contain
-/// many small objects.
+/// The members of an object, sorted by name and without duplicates. They are in a vector instead of a map, because a vector needs
+/// less memory for the many small objects of a typical body.
 #[derive(Clone, Debug, Default)]
 pub struct Object<'t>(Vec<(Cow<'t, str>, Json<'t>)>);
 
 impl<'t> Json<'t> {
-    /// Converts the tree, with numbers as 64-bit integers or doubles. Returns `None` if a number fits neither type.
+    /// Converts the tree to a [`Value`]. Numbers become 64-bit integers or doubles. Returns `None` if a number fits neither type.
     pub fn into_value(self) -> Option<Value> {
         Some(match self {
             Json::Null => Value::Null,
@@ -45,9 +45,9 @@ impl<'t> Json<'t> {
         })
     }
 
-    /// Returns `true` if an object in the tree has two members whose names differ only in the case of Latin letters. A
-    /// case-insensitive parser confuses such members. Such a parser also reads `ſ` as `s`, the Kelvin sign as `k`, and `ı` and
-    /// `İ` as `i`.
+    /// Returns `true` if an object in the tree has two members that a case-insensitive parser could confuse. Their names differ
+    /// only in the case of the letters A–Z. Also, `ſ` counts as `s`, the Kelvin sign as `k`, and `ı` and `İ` as `i`, because some
+    /// parsers convert these characters.
     pub fn has_case_variants(&self) -> bool {
         match self {
             Json::List(items) => items.iter().any(Json::has_case_variants),
@@ -73,7 +73,7 @@ impl From<&Value> for Json<'static> {
             Value::Array(items) => Json::List(items.iter().map(Json::from).collect()),
             Value::Object(members) => {
                 let members = members.iter().map(|(name, value)| (Cow::Owned(name.clone()), value.into()));
-                // The order of the map depends on the Cargo features of other crates, so the members are sorted here.
+                // A `serde_json::Map` is not sorted if any crate in the build enables the feature `preserve_order`.
                 Json::Object(Object::sorted(members.collect()))
             }
         }
@@ -81,7 +81,7 @@ impl From<&Value> for Json<'static> {
 }
 
 impl<'t> Object<'t> {
-    /// Creates an object from members in any order. Duplicate names are rejected.
+    /// Creates an object from members in any order. Returns an error if two members have the same name.
     pub(super) fn unique(members: Vec<(Cow<'t, str>, Json<'t>)>) -> Result<Object<'t>, Malformed> {
         let sorted = Object::sorted(members);
         let twice = sorted.0.windows(2).find_map(|pair| match pair {
@@ -96,13 +96,13 @@ impl<'t> Object<'t> {
         Object(members)
     }
 
-    /// Returns the member of this name, with the name borrowed from this object.
+    /// Returns the member with this name: its name, borrowed from this object, and its value.
     pub fn get(&self, name: &str) -> Option<(&str, &Json<'t>)> {
         let at = self.0.binary_search_by(|(known, _)| known.as_ref().cmp(name)).ok()?;
         self.0.get(at).map(|(name, value)| (name.as_ref(), value))
     }
 
-    /// Returns `true` if a member of this name exists.
+    /// Returns `true` if the object has a member with this name.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
@@ -112,7 +112,7 @@ impl<'t> Object<'t> {
         self.0.len()
     }
 
-    /// Iterates over the members in name order.
+    /// Iterates over the members, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json<'t>)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }

@@ -1,5 +1,6 @@
-//! A minimal Envoy configuration with the filter. It uses Envoy's defaults, with which Envoy passes every hostile input to the
-//! filter.
+//! A minimal Envoy configuration with the filter and almost only Envoy's defaults.
+//!
+//! With these defaults, Envoy passes ambiguous paths and header names with underscores to the filter, which must refuse them.
 
 use std::path::Path;
 
@@ -44,7 +45,7 @@ impl Bootstrap<'_> {
         })
     }
 
-    // By default, Envoy does not normalise paths and does not reject header names with underscores (envoy-facts §0.16).
+    // By default, Envoy does not normalize paths and does not reject header names with underscores (envoy-facts §0.16).
     fn connection_manager(&self) -> Value {
         let mut filters: Vec<_> = self.module.map(|module| self.filter(module)).into_iter().collect();
         let router =

@@ -1,4 +1,6 @@
-//! The case file: a policy, and cases that describe the effect of the policy on requests. See `test-harness/README.md`.
+//! The format of case files: a policy, and cases that describe the effect of the policy on requests.
+//!
+//! `test-harness/README.md` explains how to write a case file.
 
 mod request;
 
@@ -54,7 +56,7 @@ pub struct CaseFile {
     /// The initial failures of the document endpoints, by document name.
     #[serde(default)]
     pub faults: BTreeMap<String, Fault>,
-    /// Default claims of every token. A claim replaces the claim with the same name in [`CaseFile::default_claims`].
+    /// Default claims of every token. They are added to the default claims `iss`, `aud` and `sub`, or replace them.
     #[serde(default)]
     pub claims: Map<String, Value>,
     /// Strings that must never be logged, in addition to tokens and the secrets in the environment.
@@ -84,8 +86,8 @@ pub enum Proxy {
     Generated,
     /// The output of `portcullis generate envoy`, with the document embedded as a `google.protobuf.Struct`.
     GeneratedStruct,
-    /// A configuration with Envoy's defaults. Envoy does not normalise or reject anything before the filter, so only the filter
-    /// protects the upstream.
+    /// The configuration of [`crate::bootstrap`], which uses Envoy's defaults. Envoy does not normalize paths or reject header
+    /// names with underscores, so only the filter protects the upstream.
     Bare,
 }
 
@@ -98,8 +100,8 @@ pub struct Case {
     /// The changes that take effect before the request is sent.
     #[serde(default)]
     pub before: Before,
-    /// The number of seconds by which the gateway's clock is ahead. A case with an offset runs only natively, because the clock
-    /// of a real Envoy is fixed.
+    /// The number of seconds by which the gateway's clock is ahead of the real time. A case with an offset runs only natively,
+    /// because the runner cannot change the clock of a real Envoy.
     #[serde(default)]
     pub at: i64,
     /// How often the request is sent. Only the last outcome is checked.
@@ -147,14 +149,14 @@ pub struct Expect {
     /// The complete response body.
     #[serde(default)]
     pub body: Option<String>,
-    /// The request that the upstream must have received. `null` means that no upstream may receive the request. If `code` is
+    /// The request that the upstream must have received. With `null`, no upstream must have received the request. If `code` is
     /// set, an absent `upstream` means the same as `null`.
     #[serde(default, deserialize_with = "stated")]
     pub upstream: Stated<UpstreamIs>,
     /// Members that the audit record must contain.
     #[serde(default)]
     pub audit: Option<Value>,
-    /// The number of calls to the key endpoint since the previous case.
+    /// The expected number of requests to the key endpoint since the previous case.
     #[serde(default)]
     pub fetches: Option<usize>,
 }
@@ -273,5 +275,6 @@ fn once() -> u32 {
     1
 }
 
-/// The names of all trusted asymmetric keys. The foreign keys and the weak key are not included.
+/// The keys that the issuer publishes by default: all asymmetric keys of `test-harness/keys/test-only.jwks.json` except the keys
+/// that must be refused.
 pub const PUBLISHED: [&str; 7] = ["rsa-1", "rsa-2", "p256-1", "p256-2", "p384-1", "p521-1", "ed-1"];

@@ -99,8 +99,8 @@ impl Certificates {
         self.clients.get(name).with_context(|| format!("`certificates` has no `{name}`"))
     }
 
-    /// Returns the placeholders for each certificate and their values. `SHA256.name` is the digest in hexadecimal. `X5T.name` is
-    /// the digest in the form that binds a token to a certificate (RFC 8705 §3.1).
+    /// Returns the placeholders for each client certificate and their values. `SHA256.name` is the SHA-256 digest in hexadecimal.
+    /// `X5T.name` is the digest in base64url, as in a token that is bound to a certificate (RFC 8705 §3.1).
     pub fn places(&self) -> impl Iterator<Item = (String, String)> {
         self.clients.iter().flat_map(|(name, client)| {
             let digest = client.certificate.sha256;
@@ -116,7 +116,7 @@ impl Drop for Certificates {
     }
 }
 
-/// Creates a server certificate for this machine. Returns the certificate, its key and its authority, all as PEM.
+/// Creates a server certificate for 127.0.0.1. Returns the certificate, its key and its authority, all as PEM.
 pub fn of_this_machine() -> Result<(String, String, String)> {
     let authority = authority()?;
     let key = KeyPair::generate()?;

@@ -59,7 +59,7 @@ impl Request {
         self
     }
 
-    /// Returns the bytes to send.
+    /// Returns the request as HTTP/1.1 bytes.
     pub fn on_the_wire(&self) -> Vec<u8> {
         let mut out = [self.method.as_slice(), b" ", &self.target, b" HTTP/1.1\r\n"].concat();
         for (name, value) in &self.headers {
@@ -78,7 +78,7 @@ impl Request {
                 line(&mut out, b"transfer-encoding", b"chunked");
             }
             out.extend_from_slice(b"\r\n");
-            // A body of at least three bytes is sent in several chunks. A filter that reads only the first chunk then fails the
+            // A body of at least two bytes is sent in several chunks. A filter that reads only the first chunk then fails the
             // test.
             for piece in self.body.chunks(self.body.len().div_ceil(3).clamp(1, PIECE)) {
                 out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
@@ -126,12 +126,12 @@ impl Connection {
         Ok(Self::over(connect(to, patience)?))
     }
 
-    /// Uses an existing connection.
+    /// Creates a connection over an existing byte stream, for example a TLS stream.
     pub fn over(stream: impl Stream + 'static) -> Self {
         Self { stream: BufReader::new(Box::new(stream)) }
     }
 
-    /// Sends one request and reads its final response. Interim (1xx) responses are skipped.
+    /// Sends one request and reads its final response. Interim (1xx) responses other than 101 are skipped.
     pub fn exchange(&mut self, request: &Request) -> Result<Response> {
         // A server may refuse the request early and close the connection, but its response can still be read.
         let sent = self.stream.get_mut().write_all(&request.on_the_wire());
@@ -200,7 +200,7 @@ impl Connection {
             }
             let mut parts = line.splitn(2, |byte| *byte == b':');
             let (Some(name), Some(value)) = (parts.next(), parts.next()) else {
-                bail!("a header line without a colon")
+                bail!("the response has a header line without a colon")
             };
             headers.push((String::from_utf8_lossy(name).to_ascii_lowercase(), value.trim_ascii().to_vec()));
         }

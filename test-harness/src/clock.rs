@@ -12,7 +12,7 @@ pub fn unix_seconds() -> i64 {
 }
 
 /// Returns [`unix_seconds`], but subtracts three days if the month ends within two days. Cases about monthly quotas advance the
-/// clock by hours, and the clock must not reach the next month.
+/// clock by hours, and a quota would start again if the clock reached the next month.
 pub fn within_month() -> i64 {
     const DAY: i64 = 86_400;
     let now = unix_seconds();
@@ -21,7 +21,7 @@ pub fn within_month() -> i64 {
 }
 
 /// Returns the current instant.
-#[expect(clippy::disallowed_methods, reason = "what happened to a process is told by when it happened")]
+#[expect(clippy::disallowed_methods, reason = "tests measure real durations")]
 pub fn now() -> Instant {
     Instant::now()
 }

@@ -75,7 +75,7 @@ impl Documents {
         self.lock().get(path).map_or(0, |published| published.unchanged)
     }
 
-    /// Returns the body that the endpoint at a path currently returns, or `None` if the response has no usable body.
+    /// Returns the body of the endpoint's current response with status 200, or `None` if the endpoint does not send such a body.
     pub fn text(&self, path: &str) -> Option<String> {
         let published = self.lock();
         let published = published.get(path)?;
@@ -97,7 +97,7 @@ impl Documents {
         let (fault, document) = self.state(path);
         let fault = if asked_for == ELSEWHERE { Fault::None } else { fault };
         match fault {
-            Fault::Down => return Some(Err(io::Error::other("down, as asked"))),
+            Fault::Down => return Some(Err(io::Error::other("the simulated failure closes the connection"))),
             Fault::Late => tokio::time::sleep(Duration::from_secs(1)).await,
             Fault::Slow => tokio::time::sleep(Duration::from_secs(30)).await,
             _ => {}
@@ -136,7 +136,8 @@ impl Documents {
 }
 
 impl Fault {
-    /// Returns the response body with this fault, or `None` if the response has no usable body.
+    /// Returns the body of the response with status 200 that an endpoint with this fault sends. Returns `None` if the endpoint
+    /// sends no such body.
     pub fn text(self, document: &Value) -> Option<String> {
         let whole = document.to_string();
         match self {
@@ -144,7 +145,7 @@ impl Fault {
             Fault::Garbage => Some("<!doctype html><title>Maintenance</title>".to_owned()),
             Fault::Huge => Some(whole + &" ".repeat(5_000_000)),
             Fault::Truncated => whole.get(..whole.len() / 2).map(str::to_owned),
-            // For any other document, this is a document with an unknown member.
+            // This body is also sent in place of a client document or a revocation list, which must not have the member `keys`.
             Fault::Empty => Some(json!({ "keys": [] }).to_string()),
             Fault::Down | Fault::Slow | Fault::Error | Fault::Redirecting | Fault::NotModified | Fault::Held => None,
         }
@@ -158,5 +159,5 @@ fn etag(text: &str) -> String {
     format!("\"{:016x}\"", hasher.finish())
 }
 
-/// The path that redirects lead to.
+/// The path that [`Fault::Redirecting`] redirects to.
 pub const ELSEWHERE: &str = "/elsewhere.json";

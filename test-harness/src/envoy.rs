@@ -20,7 +20,7 @@ use crate::ports;
 pub struct Launch<'a> {
     /// The configuration as YAML or JSON.
     pub bootstrap: &'a str,
-    /// The port of the admin interface that the configuration names.
+    /// The port of the admin interface in the configuration.
     pub admin: u16,
     /// The number of worker threads.
     pub workers: u32,
@@ -66,7 +66,7 @@ impl Envoy {
     pub fn admin_post(&self, path: &str) -> Result<()> {
         let request = Request::new("POST", path, "admin").header("content-length", "0");
         let response = client::send(ports::loopback(self.admin), &request, Duration::from_secs(5))?;
-        anyhow::ensure!(response.status == 200, "{path} was answered {}", response.status);
+        anyhow::ensure!(response.status == 200, "POST {path} returned the status {}", response.status);
         Ok(())
     }
 
@@ -101,8 +101,8 @@ impl Envoy {
     }
 
     /// Returns an error if the filter has failed since the start or if a worker runs without the filter. A panic or a trap ends
-    /// the Wasm VM of a worker (envoy-facts §0.4). If a worker could not configure the filter, it lets every request pass
-    /// (§0.1).
+    /// the Wasm VM of a worker (envoy-facts §0.4). If a worker cannot configure the filter, it processes requests
+    /// without the filter (§0.1).
     pub fn filter_never_failed(&mut self, workers: u32) -> Result<()> {
         self.still_runs()?;
         let failed = |line: &String| line.contains("[critical][wasm]") || line.contains("failed: Uncaught");
@@ -113,14 +113,14 @@ impl Envoy {
         let (active, all) = (self.stat("wasm.envoy.wasm.runtime.v8.active")?, u64::from(workers) + 2);
         if active != all {
             // The gauge can be too low although no VM has failed, because two workers may set it at the same time. If a VM has
-            // failed, the log contains the failure after a delay, or the counter is too high because Envoy has created the VM
-            // again.
+            // failed, the log contains the failure after a delay, or the counter of created VMs is too high because Envoy has
+            // created the VM again.
             thread::sleep(UNWRITTEN);
             let tells = |line: &String| failed(line) || line.contains("Wasm VM failed");
             let none_failed = !self.lines().iter().any(tells);
             anyhow::ensure!(
                 none_failed && self.stat("wasm.envoy.wasm.runtime.v8.created")? == all,
-                "{workers} workers, but {active} VMs: one runs without the filter\n{}",
+                "Envoy has {active} Wasm VMs instead of {all} for {workers} workers, so a worker runs without the filter\n{}",
                 self.log_tail(15)
             );
         }
@@ -181,14 +181,14 @@ pub fn validate(bootstrap: &str, env: &[(String, String)]) -> Result<(), String>
 pub fn find() -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("ENVOY").filter(|named| !named.is_empty()) {
         let named = PathBuf::from(named);
-        anyhow::ensure!(named.is_file(), "$ENVOY names {}, which is no file", named.display());
+        anyhow::ensure!(named.is_file(), "$ENVOY is {}, which is not a file", named.display());
         return Ok(named);
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join("envoy"));
     let installed = root().join("build/envoy/bin/envoy");
     let found = on_path.chain([installed]).find(|program| program.is_file());
-    found.context("no Envoy: set $ENVOY, put `envoy` on the PATH, or run `make envoy`")
+    found.context("Envoy was not found: set $ENVOY, put `envoy` on the PATH, or run `make envoy`")
 }
 
 /// Returns the first two numbers of a version: (1, 37) for both `1.37` and `1.37.0`.
@@ -205,7 +205,7 @@ pub fn version() -> Result<(u32, u32)> {
         // "envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL"
         String::from_utf8_lossy(&said.stdout).split('/').nth_back(3).map(version_number)
     };
-    FOUND.get_or_init(ask).context("Envoy does not tell its version")
+    FOUND.get_or_init(ask).context("`envoy --version` printed no version")
 }
 
 /// Returns the root folder of the project.
@@ -213,8 +213,8 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// Returns the path of the filter's module, which `make wasm` builds. The module with JSON Schema support must be in the same
-/// folder, because `portcullis generate envoy` looks for it there.
+/// Returns the path of the filter's module, which `make wasm` builds. `portcullis-full.wasm` must be in the same folder, because
+/// `portcullis generate envoy` looks for it there.
 pub fn module() -> Result<PathBuf> {
     for name in ["dist/portcullis.wasm", "dist/portcullis-full.wasm"] {
         anyhow::ensure!(root().join(name).is_file(), "{name} is missing: run `make wasm`");
@@ -227,7 +227,7 @@ pub fn fresh_folder() -> Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let folder = root().join("build/run").join(name);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
     Ok(folder)
 }
 

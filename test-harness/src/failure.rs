@@ -9,7 +9,8 @@ use crate::octets;
 use crate::outcome::{self, Outcome};
 use crate::scene::Scene;
 
-/// Returns `Ok` if the case passes. Otherwise returns a report with all details.
+/// Compares the outcome of a case with the expected outcome. If they differ or the case did not run, returns the report as the
+/// error.
 pub fn judge(
     case: &Case,
     scene: &Scene,
@@ -52,7 +53,7 @@ pub fn judge(
     Err(text)
 }
 
-/// Returns the names of the cases that `wanted` selects. A test runner lists these names.
+/// Returns the names of the cases for which `wanted` returns `true`. The test runner runs one check for each name.
 pub fn names(file: &CaseFile, wanted: fn(&Case) -> bool) -> Vec<String> {
     file.cases.iter().filter(|case| wanted(case)).map(|case| case.name.clone()).collect()
 }

@@ -1,4 +1,4 @@
-//! The product's module with a deliberate flaw: it traps on each request that has more than [`MAX_HEADERS`] headers.
+//! Builds a flawed copy of the filter's module, which traps on each request with more than [`MAX_HEADERS`] headers.
 
 use anyhow::{Context, Result};
 use wasm_encoder::{
@@ -6,10 +6,11 @@ use wasm_encoder::{
 };
 use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
 
-/// Returns the bytes of the flawed version of `product`.
+/// Returns the bytes of the flawed copy of the module `product`.
 ///
-/// The new function is exported in place of the original callback. It traps if there are too many headers, and calls the
-/// original callback otherwise. The new function is the last one, so that no function index changes.
+/// The copy exports a new function in place of the original callback for request headers. The new function traps if there are
+/// too many headers. Otherwise it calls the original callback. It is the last function of the copy, so that the indexes of the
+/// other functions do not change.
 pub fn build(product: &[u8]) -> Result<Vec<u8>> {
     let sections: Vec<Payload<'_>> = Parser::new(0).parse_all(product).collect::<Result<_, _>>()?;
     let (mut imported, mut types, mut bodies, mut original) = (0, Vec::new(), Vec::new(), None);
@@ -31,7 +32,7 @@ pub fn build(product: &[u8]) -> Result<Vec<u8>> {
     }
     let original = original.with_context(|| format!("the module exports no {CALLBACK}"))?;
     let own = original.checked_sub(imported).and_then(|place| types.get(usize::try_from(place).ok()?).copied());
-    types.push(own.context("the callback is no function of the module")?);
+    types.push(own.context("the exported callback is not a function of the module")?);
     let added = imported + u32::try_from(types.len())? - 1;
 
     let mut module = Module::new();
@@ -63,7 +64,7 @@ pub fn build(product: &[u8]) -> Result<Vec<u8>> {
             other => {
                 if let Some((id, range)) = other.as_section() {
                     let range = usize::try_from(range.start)?..usize::try_from(range.end)?;
-                    let data = product.get(range).context("a section outside the module")?;
+                    let data = product.get(range).context("a section ends after the end of the module")?;
                     module.section(&RawSection { id, data });
                 }
             }
@@ -92,7 +93,7 @@ fn kind(kind: ExternalKind) -> Result<ExportKind> {
         ExternalKind::Memory => Ok(ExportKind::Memory),
         ExternalKind::Table => Ok(ExportKind::Table),
         ExternalKind::Global => Ok(ExportKind::Global),
-        other => anyhow::bail!("an export of kind {other:?}"),
+        other => anyhow::bail!("the module has an export of the unsupported kind {other:?}"),
     }
 }
 

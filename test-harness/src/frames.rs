@@ -49,8 +49,8 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [length.get(1..).unwrap_or_default(), &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Returns whether the bytes are frames of a server. The last frame may be incomplete, because the server may have closed the
-/// connection.
+/// Returns whether the bytes that a server sent are HTTP/2 frames. The last frame may be incomplete, because the server may have
+/// closed the connection.
 pub fn are_frames(mut bytes: &[u8]) -> bool {
     while let Some(([a, b, c, kind, ..], _)) = bytes.split_first_chunk::<9>() {
         let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);

@@ -20,7 +20,7 @@ use anyhow::{Context, Result};
 
 use crate::{envoy, octets};
 
-/// A message that names the failed property and the input.
+/// An error message with the violated property and the input.
 pub type PropertyError = String;
 
 /// A fuzz target: seeds, and properties that every input must have.
@@ -57,7 +57,7 @@ pub const TARGETS: &[(&str, Open)] = &[
 pub fn open(name: &str) -> Result<Box<dyn Target>> {
     let names = || TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     let found = TARGETS.iter().find(|(have, _)| *have == name);
-    let (_, open) = found.with_context(|| format!("no target `{name}` (there are: {})", names()))?;
+    let (_, open) = found.with_context(|| format!("no fuzz target `{name}`; the targets are: {}", names()))?;
     open()
 }
 
@@ -80,6 +80,6 @@ pub fn feed(target: &mut dyn Target, input: &[u8]) -> Result<(), PropertyError> 
     let shown = |what: &str| format!("{what}\ninput: {}", octets::escape(input));
     match catch_unwind(AssertUnwindSafe(|| target.hold(input))) {
         Ok(held) => held.map_err(|broken| shown(&broken)),
-        Err(_) => Err(shown("it panicked; its message stands above")),
+        Err(_) => Err(shown("the target panicked; see the panic message above")),
     }
 }

@@ -1,4 +1,4 @@
-//! Generates the Envoy configuration like users do: it runs the product's command line as a process.
+//! Generates the Envoy configuration as users do: it runs the command `portcullis generate envoy`.
 
 use std::path::Path;
 
@@ -18,9 +18,9 @@ pub struct Wanted<'a> {
     pub admin: u16,
     /// The path of the filter's module.
     pub module: &'a Path,
-    /// The form in which the configuration contains the document: `json` or `struct`.
+    /// The format of the gateway's document in the Envoy configuration: `json` or `struct`.
     pub embed: &'a str,
-    /// The number of trusted proxies in front of Envoy. They report the client's address.
+    /// The number of trusted proxies in front of Envoy. These proxies report the client's address in `x-forwarded-for`.
     pub trusted_hops: u32,
     /// The certificates of the listener. With `None`, the listener accepts plaintext HTTP.
     pub tls: Option<&'a Certificates>,

@@ -35,7 +35,7 @@ pub fn send_unfinished(to: SocketAddr, request: &Request, patience: Duration) ->
         anyhow::Ok(status)
     };
     let answer = async { tokio::time::timeout(patience, exchange).await };
-    server::runtime()?.block_on(answer).context("no answer in time")?
+    server::runtime()?.block_on(answer).context("no response in time")?
 }
 
 /// Sends one request over an existing byte stream.
@@ -72,7 +72,8 @@ async fn on_stream(client: h2::client::SendRequest<Bytes>, scheme: &str, request
     Ok(received)
 }
 
-/// Sends only the bytes that the peer's flow-control window allows. While a gateway delays a request, the window can become full.
+/// Sends the body and the trailers. It waits while the flow-control window of the peer is full, for example because a gateway
+/// delays the request.
 async fn send_body(stream: &mut h2::SendStream<Bytes>, request: &Request) -> Result<()> {
     send_pieces(stream, &request.body, request.trailers.is_empty()).await?;
     if !request.trailers.is_empty() {

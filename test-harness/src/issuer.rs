@@ -1,4 +1,4 @@
-//! The development issuer publishes a key set and other documents, issues tokens for the demo, and simulates failures.
+//! The test issuer, which publishes a key set and other documents, issues tokens for the demo, and simulates failures.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

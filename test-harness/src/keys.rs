@@ -1,4 +1,4 @@
-//! The fixed key pairs of the development issuer, which are public and must not be trusted outside the harness.
+//! The fixed key pairs of the test issuer, which are public and must not be trusted outside the harness.
 
 use std::sync::OnceLock;
 
@@ -9,7 +9,7 @@ use rsa::BigUint;
 use rsa::pkcs8::{EncodePublicKey, LineEnding};
 use serde_json::{Map, Value, json};
 
-/// A key of the development issuer. The name of a key is also its `kid`.
+/// A key of the test issuer, which is identified by its `kid`.
 #[derive(Debug, Clone, Copy)]
 pub struct Key(&'static Map<String, Value>);
 
@@ -19,11 +19,11 @@ impl Key {
         let named = |key: &&'static Value| key.get("kid").and_then(Value::as_str) == Some(kid);
         match keys()?.iter().find(named).and_then(Value::as_object) {
             Some(key) => Ok(Self(key)),
-            None => bail!("no test key `{kid}` (there are: {})", names()?.join(", ")),
+            None => bail!("no test key `{kid}`; the test keys are: {}", names()?.join(", ")),
         }
     }
 
-    /// Returns the name of the key.
+    /// Returns the `kid` of the key.
     pub fn kid(self) -> &'static str {
         self.text("kid").unwrap_or_default()
     }
@@ -70,7 +70,7 @@ impl Key {
     }
 
     fn text(self, member: &str) -> Result<&'static str> {
-        self.0.get(member).and_then(Value::as_str).with_context(|| format!("a test key without `{member}`"))
+        self.0.get(member).and_then(Value::as_str).with_context(|| format!("the test key has no member `{member}`"))
     }
 }
 
@@ -80,7 +80,7 @@ pub fn key_set(kids: &[impl AsRef<str>]) -> Result<Value> {
     Ok(json!({ "keys": keys? }))
 }
 
-/// Returns the names of all keys.
+/// Returns the names of all test keys, including those that are never published.
 pub fn names() -> Result<Vec<&'static str>> {
     Ok(keys()?.iter().filter_map(|key| key.get("kid").and_then(Value::as_str)).collect())
 }

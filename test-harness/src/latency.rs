@@ -17,8 +17,8 @@ pub fn p99(mut send: impl FnMut() -> Result<()>) -> Result<Duration> {
     percentile(times)
 }
 
-/// Calls `send` repeatedly while `attack` runs. Returns the result of `attack` and the 99th percentile of the durations of
-/// `send`.
+/// Calls `send` repeatedly while `attack` runs, and at least 300 times. Returns the result of `attack` and the 99th percentile
+/// of the durations of `send`.
 ///
 /// # Errors
 /// Returns the error of `attack`, or the error of the first call of `send` that fails.
@@ -42,8 +42,8 @@ pub fn p99_during<T>(
     })
 }
 
-/// Prints the durations before and during an attack, and their ratio. Tests do not check these values, because several tests may
-/// share two cores.
+/// Prints the 99th percentile before and during an attack, and their ratio. Tests do not check these values, because other tests
+/// on the same cores change them.
 pub fn report(attack: &str, before: Duration, during: Duration) {
     let ratio = during.as_secs_f64() / before.as_secs_f64();
     eprintln!("p99 of another caller: {before:?} alone, {during:?} during {attack}: {ratio:.2} times as long");

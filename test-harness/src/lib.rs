@@ -1,10 +1,10 @@
-//! The test harness: a real Envoy, a real upstream and a real issuer around the filter, and the cases that run through them.
+//! Runs test cases through a real Envoy with the filter, together with a test upstream and a test issuer.
 //!
 //! A case runs in these steps: [`case`] reads the file, [`scene`] starts the servers, and [`token`] signs the tokens.
 //! [`client`] sends the request to the Envoy of a [`stage`]. [`expect`] compares the outcome with the expected one, and
 //! [`runner`] reports the result. [`native`] runs the same cases without Envoy. [`trial`] runs the generated Envoy
 //! configuration, which tests can modify. The harness uses the gateway only in the same ways as users: as a module for Envoy,
-//! or through the public API of the package.
+//! through the `portcullis` command line, or through the public API of the package.
 
 pub mod before;
 pub mod bootstrap;

@@ -1,4 +1,4 @@
-//! Sends a mix of requests from several concurrent clients. Each request has an id, and every response is recorded.
+//! Sends a mix of requests from several concurrent clients, and records the response to each request.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,7 +22,7 @@ pub struct Sent {
     pub id: String,
     /// The response to the request, or the error.
     pub answer: Result<Answer, String>,
-    /// The time at which the response arrived.
+    /// The time at which the response or the error arrived.
     pub at: Instant,
 }
 
@@ -38,7 +38,8 @@ pub struct Answer {
 }
 
 /// Sends the requests in `sorts` repeatedly from `clients` threads while `act` runs. Each request uses a new connection, so that
-/// all workers share the load. `act` gets the number of responses so far. Returns the result of `act` and every sent request.
+/// all workers share the load. `act` gets a counter of the
+/// finished requests. Returns the result of `act` and every sent request.
 pub fn during<T>(
     to: SocketAddr,
     clients: usize,

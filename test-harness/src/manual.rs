@@ -1,4 +1,4 @@
-//! Reads the documentation for tests: pages with their fenced blocks, tables, links and code spans.
+//! Parses the Markdown pages of the documentation for tests: fenced blocks, tables, links and code spans.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub struct Page {
 /// A fenced code block.
 #[derive(Debug, Clone)]
 pub struct Block {
-    /// The info string after the fence. It names the language and how the tests use the block.
+    /// The info string after the fence. It contains the language, and how the tests use the block.
     pub info: String,
     /// The content between the fences.
     pub text: String,
@@ -37,7 +37,8 @@ pub struct Table {
 }
 
 impl Page {
-    /// Returns every hand-written page.
+    /// Returns the Markdown pages in the project root and in the folders `docs`, `envoy` and `test-harness`. Subfolders are not
+    /// included.
     pub fn all() -> Result<Vec<Page>> {
         let mut pages = Vec::new();
         for folder in [".", "docs", "envoy", "test-harness"] {
@@ -78,7 +79,7 @@ impl Page {
         blocks
     }
 
-    /// Returns the tables outside of blocks.
+    /// Returns the tables outside of fenced blocks.
     pub fn tables(&self) -> Vec<Table> {
         let mut tables = Vec::new();
         let mut open: Option<Table> = None;
@@ -97,14 +98,14 @@ impl Page {
         tables
     }
 
-    /// Returns the targets of `[text](target)` outside of blocks.
+    /// Returns the targets of `[text](target)` outside of fenced blocks.
     pub fn links(&self) -> Vec<String> {
         let outside = self.lines().filter(|(_, _, fence)| *fence == Fence::Outside);
         let targets = outside.flat_map(|(_, line, _)| line.split("](").skip(1));
         targets.filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.to_owned()).collect()
     }
 
-    /// Returns the code spans outside of blocks.
+    /// Returns the code spans outside of fenced blocks.
     pub fn spans(&self) -> Vec<String> {
         let outside = self.lines().filter(|(_, _, fence)| *fence == Fence::Outside);
         // A span may continue on the next line.
@@ -124,7 +125,7 @@ impl Page {
         outside.map(|(_, line, _)| slug(line)).collect()
     }
 
-    /// Returns each line with its number and whether it is a fence, inside a fenced block or outside.
+    /// Returns each line with its number. The [`Fence`] shows whether the line is a fence, inside a fenced block or outside.
     fn lines(&self) -> impl Iterator<Item = (usize, &str, Fence)> {
         let mut inside = false;
         self.text.lines().enumerate().map(move |(index, line)| {
@@ -154,11 +155,11 @@ pub fn coded(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
-/// Returns how many tests a string names. In the string, a code span with a file name comes first, followed by code spans with
-/// the names of tests in that file.
+/// Counts the test names in a string. In the string, a code span with a file name comes first, followed by code spans with the
+/// names of tests in that file.
 ///
 /// # Errors
-/// Returns an error if a test is not in its file or follows no file.
+/// Returns an error if a test is not in its file, or if no file name precedes the test.
 pub fn tests_shown(text: &str) -> Result<usize> {
     let mut file = None;
     let mut tests = 0;
@@ -168,7 +169,7 @@ pub fn tests_shown(text: &str) -> Result<usize> {
             file = Some((name, fs::read_to_string(path)?));
             continue;
         }
-        let (file, text) = file.as_ref().with_context(|| format!("`{name}` has no file before it"))?;
+        let (file, text) = file.as_ref().with_context(|| format!("no file name precedes the test `{name}`"))?;
         let is_there = [format!("fn {name}("), format!("name: {name}\n"), format!("\"{name}\"")];
         ensure!(is_there.iter().any(|form| text.contains(form)), "{file} has no test `{name}`");
         tests += 1;

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::envoy;
 
-/// The clock of a process that is started with [`MovedClock::env`]. The library reads the offset from a file that the test
-/// writes.
+/// A clock with an adjustable offset. A process uses this clock if it is started with the variables from [`MovedClock::env`].
+/// The library in that process reads the offset from a file, and [`MovedClock::set`] writes this file.
 #[derive(Debug)]
 pub struct MovedClock {
     folder: PathBuf,
@@ -21,18 +21,21 @@ impl MovedClock {
     /// Compiles the library and creates a clock with offset 0.
     pub fn new() -> Result<Self> {
         let folder = envoy::fresh_folder()?;
-        // `rustc` uses `cc` as its linker, so `cc` is available.
+        // `cc` is available, because `rustc` uses it as its linker.
         let mut compiler = Command::new("cc");
         compiler.args(["-O2", "-shared", "-fPIC", "-o"]).arg(folder.join(LIBRARY));
-        let built = compiler.arg(envoy::root().join("test-harness/setup/clock.c")).status().context("no `cc`")?;
-        ensure!(built.success(), "setup/clock.c was not compiled");
+        let built = compiler
+            .arg(envoy::root().join("test-harness/setup/clock.c"))
+            .status()
+            .context("the C compiler `cc` cannot be started")?;
+        ensure!(built.success(), "`cc` cannot compile test-harness/setup/clock.c");
         let offset = File::create(folder.join(OFFSET))?;
         let clock = Self { folder, offset };
         clock.set(0)?;
         Ok(clock)
     }
 
-    /// Returns the environment variables for the process.
+    /// Returns the environment variables that load the library into a process and contain the path of the offset file.
     pub fn env(&self) -> Vec<(String, String)> {
         let path = |name: &str| self.folder.join(name).display().to_string();
         vec![("LD_PRELOAD".to_owned(), path(LIBRARY)), ("CLOCK_OFFSET".to_owned(), path(OFFSET))]

@@ -1,4 +1,4 @@
-//! Converts bytes to strings and back, with `\xNN` for every byte that is not printable ASCII.
+//! Converts bytes to strings and back; a string contains `\xNN` for a byte that is not printable ASCII, and `\\` for a backslash.
 
 use anyhow::{Result, bail};
 
@@ -17,12 +17,12 @@ pub fn parse(text: &str) -> Result<Vec<u8>> {
             [b'\\', b'x', high, low, tail @ ..] => {
                 let digit = |byte: &u8| char::from(*byte).to_digit(16);
                 let (Some(high), Some(low)) = (digit(high), digit(low)) else {
-                    bail!("`{text}`: `\\x` takes two hexadecimal digits");
+                    bail!("`{text}`: write two hexadecimal digits after `\\x`");
                 };
                 out.push(u8::try_from(high * 16 + low)?);
                 rest = tail;
             }
-            [b'\\', ..] => bail!("`{text}`: a backslash starts `\\xNN` or `\\\\`"),
+            [b'\\', ..] => bail!("`{text}`: write `\\\\` for a backslash, or `\\xNN` for a byte"),
             [byte, tail @ ..] => {
                 out.push(*byte);
                 rest = tail;

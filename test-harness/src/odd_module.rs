@@ -1,4 +1,4 @@
-//! Small Wasm filters that misbehave on purpose. Tests use them in place of the product's module to test Envoy's configuration.
+//! Builds small Wasm filters that misbehave on purpose; tests load them instead of the product's module to test Envoy.
 
 use std::path::{Path, PathBuf};
 
@@ -11,11 +11,12 @@ use crate::small_module::{self, Export};
 /// The misbehaviour of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Misbehaviour {
-    /// The filter traps on the headers of each request, like a panic.
+    /// The filter traps when it receives the headers of a request, as it would after a panic.
     TrapsAtRequests,
-    /// The filter allocates memory on the headers of each request until the host refuses more memory, like a memory leak.
+    /// When the filter receives the headers of a request, it allocates memory until the host refuses more, as after a leak.
     EatsMemory,
-    /// The filter accepts its configuration on the main thread and rejects it on every worker (envoy-facts §0.1).
+    /// The filter accepts its configuration on the main thread and rejects it on every worker
+    /// (envoy-facts §0.1).
     RefusesOnWorkers,
 }
 
@@ -79,9 +80,10 @@ fn until_no_more() -> Vec<Instruction<'static>> {
     body
 }
 
-/// Returns instructions that return 1 on the first two calls in all VMs together, and 0 on later calls. Envoy configures its
-/// base VM first, then the VM of the main thread, and then the VMs of the workers (§2.1). The number of calls is stored as the
-/// length of a shared value.
+/// Returns the body of a function that counts its calls in all VMs together. The first two calls return 1, and later calls return
+/// 0. Envoy configures its
+/// base VM first, then the VM of the main thread, and then the VMs of the workers (envoy-facts §2.1).
+/// The number of calls is stored as the length of a shared value.
 fn only_twice() -> Vec<Instruction<'static>> {
     use Instruction::{Call, Drop, Else, End, I32Add, I32Const, I32GeU, I32Load, If, LocalGet, LocalSet};
     const COUNT: u32 = 2;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::octets;
 
-/// Header lines in order, with names in lower case.
+/// The names and values of header lines, in the order of arrival. Names are in lower case.
 pub type Headers = Vec<(String, Vec<u8>)>;
 
 /// The complete outcome of one request.
@@ -54,7 +54,7 @@ pub fn values(headers: &Headers, name: &str) -> Vec<String> {
     headers.iter().filter(same).map(|(_, value)| octets::escape(value)).collect()
 }
 
-/// Formats header lines for failure messages.
+/// Formats headers for failure messages, one header on each line.
 pub fn print(headers: &Headers) -> String {
     headers.iter().map(|(name, value)| format!("    {name}: {}\n", octets::escape(value))).collect()
 }

@@ -1,4 +1,4 @@
-//! Placeholders in a case file, such as `${ISSUER}` and `${UPSTREAM.agents}`. The harness replaces them after the servers start.
+//! Replaces placeholders in a case file, such as `${ISSUER}` and `${UPSTREAM.agents}`, after the servers have started.
 //!
 //! `${LONG_9000}` becomes a string of 9000 letters. `${9*ab}` becomes the string `ab`, repeated nine times.
 
@@ -22,13 +22,15 @@ impl Places {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
-            let Some((name, tail)) = after.split_once('}') else { bail!("`{text}`: a place is written `${{NAME}}`") };
+            let Some((name, tail)) = after.split_once('}') else {
+                bail!("`{text}`: a placeholder is written `${{NAME}}`, and the `}}` is missing")
+            };
             let length = name.strip_prefix("LONG_").and_then(|length| length.parse().ok());
             let times = name.split_once('*').and_then(|(count, text)| Some(text.repeat(count.parse().ok()?)));
             let long = length.map(|length| "a".repeat(length)).or(times);
             let Some(filled) = long.as_ref().or(self.0.get(name)) else {
                 let known: Vec<_> = self.0.keys().map(String::as_str).collect();
-                bail!("`${{{name}}}` is no place here (there are: {})", known.join(", "));
+                bail!("`${{{name}}}` is not a known placeholder; known placeholders: {}", known.join(", "));
             };
             out.push_str(before);
             out.push_str(filled);
@@ -64,7 +66,7 @@ pub fn upstreams(text: &str) -> Vec<String> {
     names
 }
 
-/// Returns the placeholder name of an upstream.
+/// Returns the name of the placeholder for an upstream: `UPSTREAM` for `upstream`, and `UPSTREAM.x` for another name `x`.
 pub fn of_upstream(name: &str) -> String {
     if name == "upstream" { "UPSTREAM".to_owned() } else { format!("UPSTREAM.{name}") }
 }

@@ -1,4 +1,4 @@
-//! Runs the command line of the package, which is built at the first call, so that no test runs an old version.
+//! Runs the `portcullis` command line, which the first call builds so that no test runs an outdated version.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::envoy;
 
-/// Runs the command line with these arguments. Returns its standard output, or an error if it fails.
+/// Runs `portcullis` with these arguments and additional environment variables. Returns its standard output, or an error if it
+/// fails.
 pub fn output(arguments: &[String], env: &[(String, String)]) -> Result<String> {
     let mut command = Command::new(program()?);
     let output = command.current_dir(envoy::root()).args(arguments).envs(env.iter().cloned()).output()?;

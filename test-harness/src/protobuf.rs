@@ -1,4 +1,4 @@
-//! Encodes a `google.protobuf.Struct` like Envoy does, as test input for the filter's parsers.
+//! Encodes a `google.protobuf.Struct` as Envoy does; tests pass the result to the filter's parsers.
 
 use serde_json::{Map, Value};
 

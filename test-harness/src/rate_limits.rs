@@ -1,4 +1,6 @@
-//! Starts a rate limit service and its Redis as separate processes. The service uses Limitador's engine and Envoy's protocol.
+//! Starts a rate limit service and its Redis as separate processes.
+//!
+//! The service uses Limitador's engine and the protocol of Envoy's rate limit filter.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -57,7 +59,7 @@ impl RateLimits {
         Ok(all)
     }
 
-    /// Starts an empty Redis.
+    /// Starts a Redis without data on the port that the service uses.
     pub fn start_redis(&mut self) -> Result<()> {
         let program = std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
         let port = self.redis_port.to_string();
@@ -67,7 +69,7 @@ impl RateLimits {
         let child = command.spawn().with_context(|| format!("cannot start {program:?}: run `make rls`"))?;
         self.redis = Some(child);
         let answers = || std::net::TcpStream::connect(ports::loopback(self.redis_port)).ok();
-        Deadline::after(PATIENCE).poll(answers).context("Redis never listened")?;
+        Deadline::after(PATIENCE).poll(answers).context("Redis did not accept connections in time")?;
         Ok(())
     }
 
@@ -76,7 +78,7 @@ impl RateLimits {
         end(self.redis.take());
     }
 
-    /// Starts the service.
+    /// Starts the service and waits until it is ready.
     pub fn start_service(&mut self) -> Result<()> {
         let program = envoy::root().join("build/rls/rls");
         let mut command = Command::new(&program);
@@ -95,7 +97,9 @@ impl RateLimits {
         });
         let before = self.count("ready");
         self.service = Some(Service { child, orders });
-        Deadline::after(PATIENCE).poll(|| (self.count("ready") > before).then_some(())).context("it never was ready")
+        Deadline::after(PATIENCE)
+            .poll(|| (self.count("ready") > before).then_some(()))
+            .context("the rate limit service was not ready in time")
     }
 
     /// Stops the service. Redis keeps running.
@@ -107,9 +111,11 @@ impl RateLimits {
     pub fn fail(&mut self, fault: &str) -> Result<()> {
         let order = format!("fault {fault}");
         let before = self.count(&order);
-        let service = self.service.as_mut().context("the service does not run")?;
+        let service = self.service.as_mut().context("the rate limit service is not running")?;
         writeln!(service.orders, "{fault}")?;
-        Deadline::after(PATIENCE).poll(|| (self.count(&order) > before).then_some(())).context("it did not obey")
+        Deadline::after(PATIENCE)
+            .poll(|| (self.count(&order) > before).then_some(()))
+            .context("the rate limit service did not confirm the fault in time")
     }
 
     /// Returns every rate limit request that the service has received so far.
@@ -135,10 +141,10 @@ impl Call {
     fn read(line: &str) -> Result<Self> {
         let mut words = line.split(' ').map(str::to_owned);
         let (Some(about), Some(hits), Some(answer)) = (words.next(), words.next(), words.next()) else {
-            bail!("no call: {line}");
+            bail!("not a rate limit call: {line}");
         };
         let hits = hits.parse()?;
-        ensure!(words.next().is_none(), "no call: {line}");
+        ensure!(words.next().is_none(), "not a rate limit call: {line}");
         Ok(Self { about, hits, answer })
     }
 }

@@ -1,4 +1,4 @@
-//! Generates from `docs/gateway.schema.json` what repeats it: the key tables of the reference, and the definitions in the other schemas.
+//! Generates two things from `docs/gateway.schema.json`: the key tables of the reference, and definitions in the other schemas.
 
 mod definitions;
 
@@ -10,11 +10,11 @@ use portcullis::config::node::{Node, Value};
 
 use crate::envoy::root;
 
-/// Returns the generated files: the path of each, and the content that it should have.
+/// Returns the path and the expected content of each generated file.
 ///
 /// # Errors
-/// Returns an error if a file cannot be read, a marker names no section or key, a section has no table, or a key has no
-/// description.
+/// Returns an error if a file cannot be read, a marker contains an unknown section or key, a section has no table, or a key has
+/// no description.
 pub fn files() -> Result<Vec<(&'static str, String)>> {
     let text = read(GATEWAY)?;
     let mut files = vec![(REFERENCE, with_tables(&Schema::parse(&text)?, &read(REFERENCE)?)?)];
@@ -24,17 +24,18 @@ pub fn files() -> Result<Vec<(&'static str, String)>> {
     Ok(files)
 }
 
-/// The schema as a tree with the keys in document order.
+/// The parsed schema. The keys have the same order as in the file.
 struct Schema(Node);
 
-/// A section of the document: its name in the schema, and its description.
+/// A section of the gateway's document: its name in the schema, and the node of the schema that describes it.
 struct Section<'s> {
     name: &'s str,
     node: &'s Node,
 }
 
-/// Fills every part of the page between `<!-- keys: SECTION -->` and `<!-- end -->`. `SECTION.KEY …` lists single keys, and
-/// `SECTION` lists all keys that no other marker names.
+/// Returns the page with a key table between each marker `<!-- keys: NAMES -->` and the next `<!-- end -->`. The names in a
+/// marker are separated by spaces. `SECTION.KEY` adds one key, and `SECTION` adds all keys of the section without a marker of
+/// their own.
 fn with_tables(schema: &Schema, page: &str) -> Result<String> {
     let marked: Vec<&str> = page.lines().filter_map(marker).flat_map(|names| names.split(' ')).collect();
     for section in schema.sections() {
@@ -58,14 +59,15 @@ fn table(schema: &Schema, names: &str, marked: &[&str]) -> Result<String> {
     let mut table = "| Key | Type | Default | Meaning |\n|---|---|---|---|\n".to_owned();
     for name in names.split(' ') {
         let (name, only) = name.split_once('.').map_or((name, None), |(name, key)| (name, Some(key)));
-        let section = schema.sections().find(|section| section.name == name).context("no such section")?;
+        let section =
+            schema.sections().find(|section| section.name == name).context("the schema has no such section")?;
         let is_listed = |key: &str| match only {
             Some(only) => key == only,
             None => !marked.contains(&format!("{name}.{key}").as_str()),
         };
         let rows = members(section.node.get("properties")).filter(|(key, _)| is_listed(key));
         let rows: Vec<String> = rows.map(|(key, node)| schema.row(&section, key, node)).collect::<Result<_>>()?;
-        ensure!(!rows.is_empty(), "no such key");
+        ensure!(!rows.is_empty(), "the section has no such key");
         table += &rows.concat();
     }
     Ok(table)
@@ -76,7 +78,7 @@ impl Schema {
         yaml::read(text).map(Schema).map_err(|problem| anyhow::anyhow!("{problem}"))
     }
 
-    /// Returns the sections with known keys. The document itself is the first.
+    /// Returns the sections with known keys. The first section, `document`, contains the top-level keys.
     fn sections(&self) -> impl Iterator<Item = Section<'_>> {
         let defined = members(self.0.get("$defs")).map(|(name, node)| Section { name, node });
         let all = std::iter::once(Section { name: "document", node: &self.0 }).chain(defined);
@@ -102,7 +104,7 @@ impl Schema {
         Ok(row.replace("](configuration.md#", "](#"))
     }
 
-    /// Returns the type of a value in words.
+    /// Returns the text for the column `Type`, such as `list of mapping`.
     fn kind(&self, key: &str, node: &Node) -> String {
         if let Some(title) = node.get("title").and_then(text) {
             return title.to_owned();
@@ -166,7 +168,7 @@ impl Schema {
     }
 }
 
-/// Returns whether a key is required, alone or as one of several, in the words of the table.
+/// Returns `required` for a required key, and `one of …` if one of several keys is required. Returns `None` for an optional key.
 fn required(section: &Section<'_>, key: &str) -> Option<String> {
     let names = |node: &'_ Node| -> Vec<String> {
         list(node.get("required")).iter().filter_map(text).map(str::to_owned).collect()
@@ -191,7 +193,7 @@ fn shown_default(key: &str, value: &Node) -> String {
     bytes.map_or_else(|| coded(value), |bytes| format!("{} ({})", coded(value), amount(key, bytes)))
 }
 
-/// Returns a value as the document writes it, in a code span.
+/// Formats a value in a code span, as a user writes it in a YAML document.
 fn coded(value: &Node) -> String {
     let plain = |text: &str| text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.parse::<f64>().is_err();
     let written = |node: &Node| match text(node) {
@@ -221,7 +223,7 @@ fn amount(key: &str, number: u64) -> String {
     grouped + unit
 }
 
-/// Returns the bounds of a duration. The schema has them in seconds.
+/// Returns the bounds of a duration as text, or an empty string if it has no bounds. The schema has the bounds in seconds.
 fn duration_bounds(node: &Node) -> String {
     let bound = |name| node.get(name).and_then(|bound| bound.to_json().as_f64()).map(shown_duration);
     match (bound("minimum"), bound("maximum")) {
@@ -246,7 +248,7 @@ fn reference(node: &Node) -> Option<&str> {
     node.get("$ref").and_then(text)
 }
 
-/// Whether a reference leads to a key of another section.
+/// Returns whether a reference points to a key of another section.
 fn is_key(reference: &str) -> bool {
     reference.contains("/properties/")
 }

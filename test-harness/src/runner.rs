@@ -17,7 +17,7 @@ pub struct Group {
     pub set_up: Box<dyn FnOnce() -> Result<Check> + Send>,
 }
 
-/// Runs one check of a group and returns the reason if it fails.
+/// A function that runs the check with the given index. If the check fails, the error is the reason.
 pub type Check = Box<dyn FnMut(usize) -> Result<(), String>>;
 
 /// Runs all checks whose name contains one of the arguments of the command line. Without arguments, it runs all checks. At most
@@ -77,7 +77,8 @@ fn run_group(group: Group, marked: Vec<(bool, String)>, mut done: impl FnMut(Str
 
 /// Turns a panic into an error, so that it fails only one check and the other checks still run.
 fn guarded<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("it panicked; its message stands above".to_owned()))
+    catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|_| Err("the check panicked; see the panic message above".to_owned()))
 }
 
 fn report(failures: &[(String, String)], passed: usize, count: usize, left: usize) -> ExitCode {

@@ -35,7 +35,7 @@ pub struct Scene {
     pub places: Places,
     claims: Map<String, Value>,
     secrets: RefCell<Vec<String>>,
-    /// Returns the Unix time at which tokens are issued.
+    /// A function that returns the Unix time at which tokens are issued.
     pub clock: fn() -> i64,
 }
 
@@ -92,7 +92,7 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Replaces the clock that tokens are issued with.
+    /// Returns this scene with another clock for issuing tokens.
     pub fn at(self, clock: fn() -> i64) -> Self {
         Self { clock, ..self }
     }
@@ -153,8 +153,8 @@ impl Scene {
         })
     }
 
-    /// Returns the strings that must never be logged: the secrets of the case file, and the claims and signatures of all tokens
-    /// that were issued so far.
+    /// Returns the strings that must never be logged: the secrets of the case file, the values of its environment variables
+    /// except URLs, and the claims and signatures of all tokens that were issued so far.
     pub fn secrets(&self) -> Vec<String> {
         self.secrets.borrow().clone()
     }
@@ -177,7 +177,7 @@ fn policy(file: &CaseFile, places: &Places) -> Result<Value> {
     let Some(import) = &file.import else { return Ok(own.into()) };
     let arguments: Vec<String> = import.arguments.iter().map(|text| places.fill(text)).collect::<Result<_>>()?;
     let mut imported = program::import(&import.file, &arguments)?;
-    imported.as_object_mut().context("the imported document is no object")?.extend(own);
+    imported.as_object_mut().context("the imported document is not an object")?.extend(own);
     Ok(imported)
 }
 

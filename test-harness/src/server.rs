@@ -1,4 +1,4 @@
-//! The HTTP/1.1 and h2c server that the upstream and the issuer are built on. It listens on a loopback port.
+//! The HTTP/1.1 and h2c server on a loopback port that the upstream and the issuer are built on.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -72,7 +72,10 @@ impl Drop for Server {
 pub fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<io::Result<Runtime>> = OnceLock::new();
     let build = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    RUNTIME.get_or_init(build).as_ref().map_err(|error| anyhow::anyhow!("no runtime for the servers: {error}"))
+    RUNTIME
+        .get_or_init(build)
+        .as_ref()
+        .map_err(|error| anyhow::anyhow!("cannot create the runtime for the servers: {error}"))
 }
 
 /// Returns a body with these bytes.
@@ -128,6 +131,9 @@ impl Body for Breaking {
         if let Some(start) = self.start.take() {
             return Poll::Ready(Some(Ok(Frame::data(start))));
         }
-        self.gone_out.as_mut().poll(context).map(|()| Some(Err(io::Error::other("broken off, as asked"))))
+        self.gone_out
+            .as_mut()
+            .poll(context)
+            .map(|()| Some(Err(io::Error::other("the simulated failure cuts off the body"))))
     }
 }

@@ -3,9 +3,9 @@
 use crate::client::Request;
 use crate::outcome::Headers;
 
-/// Returns the header list as Envoy passes it to a filter: pseudo-headers first, and names in lower case. Values are trimmed
-/// (envoy-facts §2.11) unless they arrive over HTTP/2. If Envoy stores only one line of a header, the values of repeated lines
-/// are joined with commas (§0.9).
+/// Returns the header list as Envoy passes it to a filter. `:method` and `:path` come first, names are in lower case, and `host`
+/// becomes `:authority`. Values are trimmed (envoy-facts §2.11) unless `untrimmed` is set. If Envoy stores only one
+/// line of a header, the values of repeated lines are joined with commas (§0.9).
 pub fn headers(request: &Request) -> Headers {
     let mut headers: Headers =
         vec![(":method".into(), request.method.clone()), (":path".into(), request.target.clone())];

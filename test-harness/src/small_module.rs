@@ -1,4 +1,4 @@
-//! Builds proxy-wasm modules from a few hand-written instructions, for filters that do only one thing.
+//! Builds proxy-wasm modules from a few hand-written Wasm instructions.
 
 use anyhow::{Context, Result};
 use wasm_encoder::{
@@ -31,9 +31,9 @@ impl Export {
     }
 }
 
-/// Returns the bytes of a module for ABI 0.2.1. `imports` gives the name and the number of parameters of each imported function;
-/// every imported function returns a status. The module exports the functions that every host requires, and `exports`. The memory
-/// of the module starts with `data`.
+/// Returns the bytes of a module for ABI 0.2.1. `imports` contains the name and the number of parameters of each imported
+/// function. Every imported function returns a status. The module exports the functions in `exports`, and the functions that
+/// every host requires. The memory of the module starts with `data`.
 ///
 /// To call an imported function, use its index in `imports`.
 pub fn build(imports: &[(&str, u32)], exports: Vec<Export>, data: &[u8]) -> Result<Vec<u8>> {

@@ -1,5 +1,4 @@
-//! Runs a case file against a real Envoy with the filter. The client sends requests to Envoy, and Envoy forwards them to the
-//! servers of the case file.
+//! Runs the cases of a case file through a real Envoy with the filter.
 
 use std::path::Path;
 use std::time::Duration;
@@ -29,12 +28,12 @@ pub struct Stage {
     /// The port that the client connects to.
     pub port: u16,
     speaks_http2: bool,
-    /// The number of calls to the key endpoint from the start to the end of the previous case.
+    /// The total number of requests to the key endpoint at the end of the previous case.
     fetches: usize,
 }
 
 impl Stage {
-    /// Starts everything that `file` needs, with the filter in `module`.
+    /// Starts the servers of `file`, and an Envoy with the filter in `module`.
     pub fn set(file: &CaseFile, module: &Path) -> Result<Self> {
         let scene = Scene::set(file)?;
         let [port, admin] = ports::free()?;
@@ -48,7 +47,7 @@ impl Stage {
         Ok(Self { scene, envoy, port, speaks_http2: false, fetches: 0 })
     }
 
-    /// Sends all requests over HTTP/2 instead of HTTP/1.1.
+    /// Returns this stage with a client that sends all requests over HTTP/2 instead of HTTP/1.1.
     pub fn over_http2(self) -> Self {
         Self { speaks_http2: true, ..self }
     }
@@ -87,7 +86,7 @@ impl Stage {
         let secrets = self.scene.secrets();
         let holds = |line: &&String| secrets.iter().any(|secret| line.contains(secret.as_str()));
         match self.envoy.lines().iter().find(holds) {
-            Some(line) => bail!("a secret was written down: {line}"),
+            Some(line) => bail!("a log line contains a secret: {line}"),
             None => Ok(()),
         }
     }
@@ -98,7 +97,7 @@ impl Stage {
         let documents = &self.scene.issuer.documents;
         let before = documents.requests(path);
         let polled = Deadline::after(PATIENCE).poll(|| (documents.requests(path) >= before + 2).then_some(()));
-        polled.with_context(|| format!("nobody polls {path}"))
+        polled.with_context(|| format!("the gateway did not fetch {path} twice in time"))
     }
 
     /// Returns the client's TLS settings if the gateway uses TLS. Each case gets new settings, so that no case resumes a session
@@ -112,7 +111,7 @@ impl Stage {
         let response = self.exchange(request, tls)?;
         let mut arrived = self.scene.received.take();
         if arrived.len() > 1 {
-            bail!("one request was sent, {} arrived at the upstream", arrived.len());
+            bail!("one request was sent, but {} requests arrived at the upstream", arrived.len());
         }
         let (status, headers, body) = (response.status, response.headers, response.body);
         Ok(Outcome { status, headers, body, forwarded: arrived.pop(), ..Outcome::default() })
@@ -138,13 +137,13 @@ impl Stage {
         match found.unwrap_or_default().as_mut_slice() {
             [] => Ok(None),
             [record] => Ok(Some(record.take())),
-            several => bail!("{} audit records name the request {id}: {several:?}", several.len()),
+            several => bail!("{} audit records have the request id {id}: {several:?}", several.len()),
         }
     }
 }
 
 fn generated(scene: &Scene, file: &CaseFile, port: u16, admin: u16, module: &Path, embed: &str) -> Result<String> {
-    // If a case sets `from`, the harness acts as a trusted proxy in front of Envoy, which reports this address.
+    // If a case sets `from`, the client acts as a trusted proxy in front of Envoy and sends the address in `x-forwarded-for`.
     let trusted_hops = u32::from(file.cases.iter().any(|case| case.request.from.is_some()));
     let folder = envoy::fresh_folder()?;
     let document = folder.join("gateway.json");
@@ -157,7 +156,7 @@ fn generated(scene: &Scene, file: &CaseFile, port: u16, admin: u16, module: &Pat
 }
 
 fn bare(scene: &Scene, port: u16, admin: u16, module: &Path) -> Result<String> {
-    ensure!(scene.certificates.is_none(), "the bare listener speaks no TLS");
+    ensure!(scene.certificates.is_none(), "a case file with `proxy: bare` cannot have `certificates`");
     let clusters = clusters(&scene.policy, scene)?;
     let env = scene.env.iter().map(|(name, _)| name.as_str()).collect();
     Ok(Bootstrap { port, admin, module: Some(module), policy: &scene.policy, clusters, env }.text())
@@ -204,10 +203,10 @@ fn clusters(policy: &Value, scene: &Scene) -> Result<Vec<(String, u16)>> {
 fn port_of(url: &str) -> Result<u16> {
     let authority = url.split('/').nth(2).unwrap_or_default();
     let port = authority.rsplit(':').next().and_then(|port| port.parse().ok());
-    port.with_context(|| format!("`{url}` has no port; a case file's URLs are places such as `${{UPSTREAM.agents}}`"))
+    port.with_context(|| format!("`{url}` has no port: use a placeholder such as `${{UPSTREAM.agents}}`"))
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The number of Envoy workers. There are two workers, because each worker has its own state, which can differ.
+/// The number of Envoy workers. Two workers are needed to test that cases pass although each worker has its own state.
 const WORKERS: u32 = 2;

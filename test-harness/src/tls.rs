@@ -1,4 +1,4 @@
-//! A TLS client for HTTP/1.1 and HTTP/2, with a trusted authority and an optional client certificate.
+//! A TLS client for HTTP/1.1 and HTTP/2 that trusts the test authority and can send a client certificate.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;

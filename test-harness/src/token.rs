@@ -47,7 +47,7 @@ pub struct TokenSpec {
     pub tamper: Option<Tamper>,
 }
 
-/// Changes that invalidate a signed token.
+/// Changes to a signed token. Every change except [`Tamper::TwinSignature`] makes the token invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tamper {
@@ -94,7 +94,7 @@ impl TokenSpec {
         }
     }
 
-    /// Adds a claim.
+    /// Adds a claim, or replaces the claim with this name.
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.claims.insert(name.to_owned(), value.into());
         self
@@ -152,7 +152,7 @@ impl Tamper {
                 let (kept, last) = encoded.split_at_checked(encoded.len().saturating_sub(1)).context("no signature")?;
                 // The next character of the alphabet differs in the lowest bit, which is a padding bit in the last character.
                 let stray = last.bytes().map(|byte| char::from(byte + 1)).collect::<String>();
-                anyhow::ensure!(matches!(last, "A" | "Q" | "g" | "w"), "this signature leaves no bits over");
+                anyhow::ensure!(matches!(last, "A" | "Q" | "g" | "w"), "this signature has no padding bits");
                 format!("{unsigned}.{kept}{stray}")
             }
             Self::PlainBase64 => format!("{unsigned}.{}", STANDARD_NO_PAD.encode(signature)),
@@ -162,9 +162,9 @@ impl Tamper {
     }
 }
 
-/// Signs bytes with the algorithm `alg` (RFC 7518 §3.1).
+/// Signs bytes with the algorithm `alg`. Returns an empty signature for `none`.
 pub fn sign(alg: &str, key: Key, text: &[u8]) -> Result<Vec<u8>> {
-    // RFC 7518 §3 defines the algorithms; RFC 8037 §3.1 defines EdDSA.
+    // RFC 7518 §3 defines all these algorithms except EdDSA, which RFC 8037 §3.1 defines.
     Ok(match alg {
         "none" => Vec::new(),
         "HS256" => hmac::<Hmac<Sha256>>(key, text)?,
@@ -189,7 +189,7 @@ pub fn sign(alg: &str, key: Key, text: &[u8]) -> Result<Vec<u8>> {
             let seed = ed25519_compact::Seed::from_slice(&key.bytes("d")?)?;
             ed25519_compact::KeyPair::from_seed(seed).sk.sign(text, None).to_vec()
         }
-        other => bail!("nothing here signs with `{other}`"),
+        other => bail!("the harness cannot sign with the algorithm `{other}`"),
     })
 }
 

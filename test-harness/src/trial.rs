@@ -1,4 +1,4 @@
-//! Runs the generated configuration in a real Envoy. Tests can modify the configuration before Envoy starts.
+//! Runs the generated configuration in a real Envoy, after a test has modified the configuration.
 
 use std::path::Path;
 use std::time::Duration;
@@ -72,7 +72,7 @@ impl Servers {
         })
     }
 
-    /// Returns a token with these additional claims. The issuer of the document accepts the token.
+    /// Returns a token with these additional claims. A gateway with the document of [`Servers::policy`] accepts the token.
     pub fn token(&self, claims: &Value) -> Result<String> {
         self.spec(claims).mint(clock::unix_seconds(), &Map::new())
     }
@@ -143,7 +143,7 @@ impl Gate {
         let bytes = u64::try_from(bytes)?;
         let received = || self.envoy.stat("http.portcullis.downstream_cx_rx_bytes_total").ok();
         let arrived = Deadline::after(PATIENCE).poll(|| (received()? >= bytes).then_some(()));
-        arrived.context("what was sent did not arrive at the gateway")
+        arrived.context("the gateway did not receive the expected number of bytes in time")
     }
 
     /// Returns an error if the filter has failed on any worker since the start.
@@ -152,7 +152,7 @@ impl Gate {
     }
 }
 
-/// Returns the document with long timeouts for key fetches, for tests that block the key endpoint.
+/// Returns the document with timeouts of 15 seconds for key fetches. Tests that block the key endpoint use it.
 pub fn patient(mut policy: Value) -> Result<Value> {
     for name in ["wait", "timeout"] {
         put(&mut policy, &format!("/issuers/0/jwks/{name}"), json!("15s"))?;
@@ -176,7 +176,7 @@ pub fn header(response: &Response, name: &str) -> Option<String> {
     found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
 }
 
-/// Returns the `error.code` of a refusal.
+/// Returns the `error.code` of a refusal, or an empty string if the body has none.
 pub fn code(response: &Response) -> String {
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     body.pointer("/error/code").and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -195,7 +195,7 @@ fn written(policy: &Value, port: u16, admin: u16, tls: Option<&Certificates>) ->
     let wanted = Wanted { document: &file, port, admin, module: &module, embed: "json", trusted_hops: 0, tls };
     let text = wanted.generate(&[]);
     std::fs::remove_dir_all(file.parent().unwrap_or(Path::new(".")))?;
-    Ok(serde_saphyr::from_str(&text.context("the document is refused")?)?)
+    Ok(serde_saphyr::from_str(&text.context("`portcullis generate envoy` failed")?)?)
 }
 
 /// Returns the settings of the HTTP connection manager in a generated configuration.
@@ -203,7 +203,7 @@ pub fn http(config: &mut Value) -> Result<&mut Value> {
     below(config, "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
 }
 
-/// Returns the settings of the wasm plugin of a generated configuration.
+/// Returns the settings of the Wasm filter in a generated configuration.
 pub fn plugin(config: &mut Value) -> Result<&mut Value> {
     below(http(config)?, "/http_filters/0/typed_config/config")
 }
@@ -216,7 +216,8 @@ pub fn below<'v>(value: &'v mut Value, pointer: &str) -> Result<&'v mut Value> {
 /// Sets the member at a JSON pointer. The parent object must exist.
 pub fn put(value: &mut Value, pointer: &str, new: Value) -> Result<()> {
     let (object, member) = pointer.rsplit_once('/').context("a JSON pointer begins with a slash")?;
-    let object = below(value, object)?.as_object_mut().with_context(|| format!("no object holds `{pointer}`"))?;
+    let object =
+        below(value, object)?.as_object_mut().with_context(|| format!("the parent of `{pointer}` is not an object"))?;
     object.insert(member.to_owned(), new);
     Ok(())
 }
@@ -235,14 +236,14 @@ pub fn with_trailers(config: &mut Value) -> Result<()> {
 
 /// Returns the clusters of a generated configuration.
 pub fn clusters(config: &mut Value) -> Result<&mut Vec<Value>> {
-    below(config, "/static_resources/clusters")?.as_array_mut().context("the clusters are no list")
+    below(config, "/static_resources/clusters")?.as_array_mut().context("the clusters are not a list")
 }
 
 /// The origin that the document of [`Servers::policy`] allows.
 pub const ORIGIN: &str = "https://admin.example.com";
 /// The `Host` header of requests.
 pub const HOST: &str = "api.example.com";
-/// The number of Envoy workers. There are two workers, because each worker has its own state, which can differ.
+/// The number of Envoy workers. Two workers are needed to test that the workers behave correctly although each has its own state.
 pub const WORKERS: u32 = 2;
 /// The timeout of a client.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -11,15 +11,15 @@ pub struct Versions {
     /// The first version of the range. By default, the range starts with the oldest version.
     #[serde(default)]
     pub from: Option<String>,
-    /// The first version after the range. By default, the range has no end.
+    /// The range ends before this version. By default, the range has no end.
     #[serde(default)]
     pub below: Option<String>,
-    /// The reason: how Envoy's behaviour differs in other versions.
+    /// The reason for the range: how Envoy's behaviour differs in other versions.
     pub reason: String,
 }
 
 impl Versions {
-    /// Returns whether the tested Envoy is in the range.
+    /// Returns `true` if the version of the tested Envoy is in the range.
     pub fn hold(&self) -> bool {
         let running = envoy::version().unwrap_or_default();
         let is_old = self.from.as_ref().is_some_and(|from| running < version_number(from));

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let (calls, acts) = match (serde_saphyr::from_str::<Vec<Call>>(CALLS), serde_saphyr::from_str::<Vec<Act>>(ACTS)) {
         (Ok(calls), Ok(acts)) => (calls, acts),
         (calls, acts) => {
-            eprintln!("error: the calls of tests/browser.rs: {:?} {:?}", calls.err(), acts.err());
+            eprintln!("error: CALLS or ACTS in tests/browser.rs cannot be parsed: {:?} {:?}", calls.err(), acts.err());
             return ExitCode::FAILURE;
         }
     };
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
             let verdicts = act(&acts)?;
             let check: Check = Box::new(move |index| match (acts.get(index), verdicts.get(index)) {
                 (Some(act), Some(verdict)) => act.judge(verdict),
-                _ => Err("the browser did not come to this call".to_owned()),
+                _ => Err("the browser returned no result for this call".to_owned()),
             });
             Ok(check)
         }),
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         let verdicts = browse(&calls)?;
         let check: Check = Box::new(move |index| match (calls.get(index), verdicts.get(index)) {
             (Some(call), Some(verdict)) => call.judge(verdict),
-            _ => Err("the browser did not come to this call".to_owned()),
+            _ => Err("the browser returned no result for this call".to_owned()),
         });
         Ok(check)
     });
@@ -176,9 +176,9 @@ fn chromium_path() -> Result<PathBuf> {
     found.context("no Chromium: run `make browser`, or set $CHROMIUM")
 }
 
-/// Every browser resolves these hosts to the loopback address (RFC 6761 §6.3).
+/// The pages have hosts such as `allowed.localhost`. Every browser resolves them to the loopback address (RFC 6761 §6.3).
 const POLICY: &str = r#"
-about: What a browser sees.
+about: Cross-origin requests from a browser.
 policy:
   version: "1.0"
   issuers:
@@ -217,9 +217,10 @@ const CALLS: &str = r#"
 - { name: the upstream's own permission does not count, from: evil.localhost, path: '/open?h.access-control-allow-origin=*', blocked: MissingAllowOriginHeader }
 "#;
 
-/// The page and the gateway differ only in the port. They belong to one site, so `SameSite` does not block the visitor's cookies.
+/// The foreign page and the gateway differ only in the port. They belong to one site, so `SameSite` does not block the
+/// visitor's cookies.
 const COOKIES: &str = r#"
-about: What a page can do with its visitor's cookie.
+about: Requests from pages with the visitor's cookie.
 policy:
   version: "1.0"
   issuers:

@@ -30,7 +30,7 @@ fn requests_are_refused_while_the_key_endpoint_fails_and_served_after_it_recover
     let mut crowd = Crowd::gather("slow", "1h").unwrap();
     assert_eq!(crowd.statuses(0).unwrap(), [503; CROWD]);
     crowd.stage.scene.issuer.fail(Fault::None);
-    assert_eq!(crowd.statuses(0).unwrap(), [200; CROWD], "the next fetch, a few seconds later, is awaited");
+    assert_eq!(crowd.statuses(0).unwrap(), [200; CROWD], "the requests must wait for the next fetch");
     crowd.stage.filter_never_failed().unwrap();
 }
 
@@ -73,7 +73,7 @@ fn many_requests_that_wait_for_the_first_key_set_pass() {
     crowd.stage.filter_never_failed().unwrap();
 }
 
-/// All workers count requests at the same time. No request above the limit may pass.
+/// All workers count requests at the same time. Together, they must not allow more requests than the limit.
 #[test]
 fn concurrent_requests_get_exactly_the_limit() {
     let mut crowd = Crowd::of(LIMITED).unwrap();
@@ -83,10 +83,16 @@ fn concurrent_requests_get_exactly_the_limit() {
     let passed = statuses.get(&200).copied().unwrap_or(0);
     let came_back = usize::try_from((clock::unix_seconds() - began) / 6 + 1).unwrap();
     assert_eq!(passed + statuses.get(&429).copied().unwrap_or(0), CONNECTIONS * STREAMS, "{statuses:?}");
-    assert!((LIMIT..=LIMIT + came_back).contains(&passed), "{statuses:?}, and {came_back} came back meanwhile");
+    assert!(
+        (LIMIT..=LIMIT + came_back).contains(&passed),
+        "{statuses:?}; the bucket gained up to {came_back} requests meanwhile"
+    );
     for worker in ["worker_0", "worker_1"] {
         let name = format!("listener.127.0.0.1_{}.{worker}.downstream_cx_total", crowd.stage.port);
-        assert!(crowd.stage.envoy.stat(&name).unwrap() > 0, "one worker alone proves nothing");
+        assert!(
+            crowd.stage.envoy.stat(&name).unwrap() > 0,
+            "{worker} received no connection, but the test needs both workers"
+        );
     }
     crowd.stage.filter_never_failed().unwrap();
 }
@@ -152,12 +158,12 @@ impl Crowd {
     }
 }
 
-/// The number of requests that one worker holds while keys are fetched.
+/// The maximum number of requests that one worker holds while it fetches keys.
 const MAX_WAITING: usize = 2_000;
 
 const CROWD: usize = 100;
 /// The requests of these connections are more than a worker can resume in one callback. There are few connections with many
-/// requests each, because open files are limited.
+/// requests each, because the number of open files is limited.
 const CONNECTIONS: usize = 41;
 const STREAMS: usize = 90;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -179,7 +185,7 @@ cases:
   - { name: new, request: { path: /orders, token: { key: rsa-2 } }, expect: { status: 200 } }
   - { name: forged, request: { path: /orders, token: { key: rsa-stranger } }, expect: { status: 401 } }
 "#;
-/// The hourly limit. The bucket gains one request every six seconds.
+/// The hourly limit in [`LIMITED`]. The bucket gains one request every six seconds.
 const LIMIT: usize = 600;
 const LIMITED: &str = r#"
 about: Many requests at once under one limit.

@@ -54,7 +54,10 @@ fn envoy_loads_every_filter_entry() -> Result<()> {
         ensure!(refused.is_err(), "{}: a document of another version is accepted", block.place);
         loaded += 1;
     }
-    ensure!(loaded == 2, "the README shows the Struct and the StringValue, and {loaded} entries were found");
+    ensure!(
+        loaded == 2,
+        "expected two filter entries in the README, one with Struct and one with StringValue; found {loaded}"
+    );
     Ok(())
 }
 
@@ -74,7 +77,7 @@ fn commands_print_the_documented_output() -> Result<()> {
                 let printed = String::from_utf8_lossy(&printed);
                 ensure!(
                     looks_like(&printed, &expected),
-                    "{}: `{command}` printed\n{printed}\nand not\n{expected}",
+                    "{}: `{command}` printed\n{printed}\ninstead of\n{expected}",
                     block.place
                 );
                 ran += 1;
@@ -85,7 +88,7 @@ fn commands_print_the_documented_output() -> Result<()> {
     Ok(())
 }
 
-/// Runs the `sh demo` block of the README against an Envoy with `envoy/gateway.yaml`. Each comment in the block names the
+/// Runs the `sh demo` block of the README against an Envoy with `envoy/gateway.yaml`. Each comment in the block starts with the
 /// expected status.
 #[test]
 fn the_quick_start_gets_the_documented_responses() -> Result<()> {
@@ -115,7 +118,7 @@ fn the_quick_start_gets_the_documented_responses() -> Result<()> {
     let mut asked = 0;
     for pair in block.text.split("\n\n") {
         let (comment, curl) = pair.trim().split_once('\n').with_context(|| format!("no comment above {pair}"))?;
-        ensure!(demo.contains(comment), "`make run` does not announce `{comment}`");
+        ensure!(demo.contains(comment), "`make run` does not print `{comment}`");
         let curl = curl
             .replace("http://127.0.0.1:8080", &format!("http://127.0.0.1:{port}"))
             .replace(DEMO_ISSUER, &issuer.url());
@@ -126,10 +129,7 @@ fn the_quick_start_gets_the_documented_responses() -> Result<()> {
         ensure!(is_expected, "{comment}\n{curl}\n{printed}\n{}", gateway.log_tail(15));
         asked += 1;
     }
-    ensure!(
-        asked == 6,
-        "the README promises 401, 200, 403, a preflight and a static route; {asked} requests were found"
-    );
+    ensure!(asked == 6, "expected 6 requests in the `sh demo` block of the README, found {asked}");
     Ok(())
 }
 
@@ -160,7 +160,7 @@ fn commands(block: &Block) -> Vec<(&str, String)> {
     found
 }
 
-/// Creates a folder in which the commands of a page can run. It contains the files that the commands name.
+/// Creates a folder in which the commands of a page can run. It contains a copy of the files in `envoy`.
 fn page_folder(page: &Page) -> Result<PathBuf> {
     let name = page.path.display().to_string().replace(['/', '.'], "-");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("docs-{}-{name}", std::process::id()));
@@ -222,7 +222,7 @@ fn around(filter: &str) -> Result<String> {
     Ok(json!({ "static_resources": { "listeners": [listener] } }).to_string())
 }
 
-/// The address of the development issuer in `envoy/gateway.yaml` and the README.
+/// The URL of the test issuer in `envoy/gateway.yaml` and the README.
 const DEMO_ISSUER: &str = "http://127.0.0.1:9902";
 
 const BASE: &str = r#"

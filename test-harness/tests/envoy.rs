@@ -1,4 +1,4 @@
-//! Runs every case file through a real Envoy with the filter. Some case files also run over HTTP/2.
+//! Runs every case file through a real Envoy with the filter over HTTP/1.1, and some case files also over HTTP/2.
 
 use std::process::ExitCode;
 
@@ -22,7 +22,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// A client: the name of its groups, whether it can send a case, and a function that prepares the stage.
+/// A client for the cases: the first part of its group names, a function that returns whether the client can send a case, and a
+/// function that prepares the stage.
 type Client = (&'static str, fn(&Case) -> bool, fn(Stage) -> Stage);
 
 fn group(file: CaseFile, (client, sends, set): Client) -> Group {

@@ -1,4 +1,4 @@
-//! Checks that `docs/envoy-facts.md` describes every cited Envoy fact, and names a test or a source for each.
+//! Checks that `docs/envoy-facts.md` describes every Envoy fact that the code cites, with a test or a source for each fact.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -58,7 +58,7 @@ fn page() -> Result<String> {
 fn facts(page: &str) -> Result<Vec<(&str, &str)>> {
     let mut facts: Vec<(&str, &str)> = Vec::new();
     for fact in page.split("\n## ").flat_map(|section| section.split("\n### ").skip(1)) {
-        let (number, _) = fact.split_once(' ').context("a heading without a number")?;
+        let (number, _) = fact.split_once(' ').context("docs/envoy-facts.md has a heading without a number")?;
         ensure!(facts.iter().all(|(known, _)| *known != number), "{number} is described twice");
         facts.push((number, fact));
     }

@@ -21,14 +21,20 @@ fn the_readme_quotes_the_published_benchmark() -> Result<()> {
         (column("Goal")?, column("Measured")?, column("Limit")?, column("Median")?);
     let mut quoted = BTreeSet::new();
     for (((goal, measured), limit), median) in goals.iter().zip(&measured).zip(&limits).zip(&medians) {
-        let verdict =
-            verdict(&published, goal, measured).with_context(|| format!("nobody measured {goal} by `{measured}`"))?;
+        let verdict = verdict(&published, goal, measured)
+            .with_context(|| format!("docs/bench/latest.json has no result for {goal}, `{measured}`"))?;
         let figure = |at| verdict.pointer(at).and_then(Value::as_f64).unwrap_or(f64::NAN);
         let (wanted, right) = (figure("/limit").to_string(), format!("{:.2}", figure("/value/median")));
-        ensure!((*limit, *median) == (wanted.as_str(), right.as_str()), "{goal}, {measured}: {right}, not {median}");
+        ensure!(
+            (*limit, *median) == (wanted.as_str(), right.as_str()),
+            "{goal}, {measured}: the README has {limit} and {median}, the benchmark has {wanted} and {right}"
+        );
         quoted.extend(goal.split(' ').next());
     }
-    ensure!(quoted.is_superset(&["P1", "P2", "P2b", "P3", "P4", "P5", "P6", "P7", "P8"].into()), "only {quoted:?}");
+    ensure!(
+        quoted.is_superset(&["P1", "P2", "P2b", "P3", "P4", "P5", "P6", "P7", "P8"].into()),
+        "the README must have all goals from P1 to P8, but has only {quoted:?}"
+    );
     Ok(())
 }
 
@@ -40,7 +46,7 @@ fn verdict<'v>(published: &'v Value, goal: &str, measured: &str) -> Option<&'v V
     row.filter_map(|row| row.get("goals")?.as_array()).flatten().find(|verdict| text(verdict, "goal") == goal)
 }
 
-/// The page must have the metrics and the tag rules that the code defines.
+/// `docs/metrics.md` must have the metrics and the tag rules that the code defines.
 #[test]
 fn the_page_of_metrics_has_every_metric() -> Result<()> {
     let page = Page::read(Path::new("docs/metrics.md"))?;
@@ -53,13 +59,13 @@ fn the_page_of_metrics_has_every_metric() -> Result<()> {
             vec![format!("`{}`", metric.name), labels.join(", "), metric.help.to_owned()]
         })
         .collect();
-    ensure!(rows == expected, "{rows:#?} are not {expected:#?}");
+    ensure!(rows == expected, "docs/metrics.md has {rows:#?} instead of {expected:#?}");
     let rules = page.blocks().into_iter().find(|block| block.text.contains("stats_tags")).context("no tag rules")?.text;
     let expected: Vec<String> =
         tag_rules().map(|(label, rule)| format!("{{ tag_name: {label}, regex: '{rule}' }}")).collect();
     for rule in &expected {
-        ensure!(rules.contains(rule), "no rule {rule}");
+        ensure!(rules.contains(rule), "docs/metrics.md has no rule {rule}");
     }
-    ensure!(rules.matches("tag_name").count() == expected.len(), "a rule for an unknown label");
+    ensure!(rules.matches("tag_name").count() == expected.len(), "docs/metrics.md has a rule for an unknown label");
     Ok(())
 }

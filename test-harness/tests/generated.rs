@@ -1,6 +1,6 @@
 //! Tests that Envoy accepts the output of `portcullis generate envoy`, and that its listener protects the gateway.
 
-#![expect(clippy::unwrap_used, reason = "a test's helpers end it as its assertions do")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails must fail the test")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -69,7 +69,7 @@ fn envoy_accepts_a_listener_with_tls() {
         }
         // Control: if the authority's file is missing, Envoy refuses the configuration, so Envoy does read this file.
         let misled = generate(GATEWAY, "http://localhost:9", 8080, 9901, &more).replace("clients.pem", "others.pem");
-        assert!(envoy::validate(&misled, &environment).is_err(), "an authority that is not there was accepted");
+        assert!(envoy::validate(&misled, &environment).is_err(), "Envoy accepted a missing authority file");
     }
 }
 
@@ -153,7 +153,7 @@ fn generate(document: &str, echo: &str, port: u16, admin: u16, more: &[&str]) ->
     std::fs::write(&file, document).unwrap();
     let this = std::env::current_exe().unwrap();
     let program = this.ancestors().nth(2).unwrap().join("portcullis");
-    assert!(program.is_file(), "the program `portcullis` is not built: run `cargo build`");
+    assert!(program.is_file(), "the program `portcullis` is missing: run `cargo build`");
     let mut command = Command::new(program);
     command.args(["generate", "envoy"]).arg(&file).arg("--wasm").arg(envoy::module().unwrap());
     command.args(["--port", &port.to_string(), "--admin-port", &admin.to_string()]).args(more);

@@ -1,4 +1,4 @@
-//! Runs the fuzz targets with stored findings and random input. `make fuzz` searches for new findings.
+//! Runs the fuzz targets with stored findings and random input; `make fuzz` searches for new findings.
 
 use test_harness::fuzz::rng::Rng;
 use test_harness::fuzz::{self, TARGETS};

@@ -11,7 +11,7 @@ use test_harness::clock::Deadline;
 use test_harness::stage::Stage;
 use test_harness::{envoy, ports, program};
 
-/// The folder with an admin's files, and the stage that uses the files.
+/// A folder with the gateway's document and the client document, and a running gateway that fetches the client document.
 struct KeysFixture {
     stage: Stage,
     folder: PathBuf,
@@ -29,7 +29,7 @@ impl KeysFixture {
         Ok(fixture)
     }
 
-    /// Changes the document of clients and publishes it. Returns the created key, if any.
+    /// Runs `portcullis keys`, which changes the client document, and publishes the document. Returns the created key, if any.
     fn keys(&self, action: &str, arguments: &[&str]) -> Result<String> {
         let common = ["clients.json", "--gateway", "gateway.json", "--by", "admin", "--reason", "a test"];
         let mut command = Command::new(program::program()?);
@@ -40,15 +40,15 @@ impl KeysFixture {
         Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
     }
 
-    /// Publishes the document and waits for two fetches. Before the second fetch, every worker has applied the result of the
-    /// first.
+    /// Publishes the client document and waits for two fetches. Before the second fetch, every worker has applied the result of
+    /// the first.
     fn publish(&self) -> Result<()> {
         let documents = &self.stage.scene.issuer.documents;
         let text = std::fs::read_to_string(self.folder.join("clients.json"))?;
         documents.publish(PUBLISHED, serde_json::from_str(&text)?);
         let before = documents.requests(PUBLISHED);
         let polled = Deadline::after(PATIENCE).poll(|| (documents.requests(PUBLISHED) >= before + 2).then_some(()));
-        polled.context("nobody polls the document of clients")
+        polled.context("the gateway did not fetch the client document twice in time")
     }
 
     fn status(&self, key: &str) -> Result<u16> {
@@ -60,7 +60,7 @@ impl KeysFixture {
     fn everywhere(&self, key: &str, status: u16) -> Result<()> {
         for _ in 0..ROUND {
             let got = self.status(key)?;
-            ensure!(got == status, "{got} instead of {status}\n{}", self.stage.envoy.log_tail(10));
+            ensure!(got == status, "status {got} instead of {status}\n{}", self.stage.envoy.log_tail(10));
         }
         Ok(())
     }
@@ -78,7 +78,7 @@ fn every_worker_applies_a_created_rotated_and_revoked_key() -> Result<()> {
     let first = fixture.keys("create", &["--client", "nightly", "--expires", "30d"])?;
     fixture.everywhere(&first, 200)?;
     let next = fixture.keys("rotate", &["--client", "nightly", "--expires", "60d", "--overlap", "1d"])?;
-    ensure!(first != next, "the same key again");
+    ensure!(first != next, "the new key is the same as the old key");
     fixture.everywhere(&first, 200)?;
     fixture.everywhere(&next, 200)?;
     let of_first = first.rsplit_once('_').context("no key")?.0;
@@ -92,9 +92,9 @@ fn every_worker_applies_a_created_rotated_and_revoked_key() -> Result<()> {
     ensure!(trail.lines().count() == 4, "{trail}");
     for key in [&first, &next, &last] {
         let secret = key.rsplit('_').next().unwrap_or_default();
-        ensure!(!trail.contains(secret), "the trail holds a key");
+        ensure!(!trail.contains(secret), "the audit trail contains a key");
         let written = fixture.stage.envoy.lines().into_iter().find(|line| line.contains(secret));
-        ensure!(written.is_none(), "a key was written down: {written:?}");
+        ensure!(written.is_none(), "a log line contains a key: {written:?}");
     }
     fixture.stage.filter_never_failed()
 }

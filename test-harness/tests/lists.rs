@@ -1,4 +1,4 @@
-//! Checks that the published schema and the reader of a polled document accept and refuse the same documents.
+//! Checks that the published schema and the filter's parser accept and refuse the same client documents and revocation lists.
 
 use std::fs;
 use std::time::Duration;
@@ -21,9 +21,9 @@ fn documented_lists_are_valid_for_the_schema_and_the_reader() -> Result<()> {
                 lists.push(serde_json::from_str(&block.text).with_context(|| block.place.clone())?);
             }
         }
-        ensure!(!lists.is_empty(), "the documentation shows no document of {kind}");
+        ensure!(!lists.is_empty(), "the documentation has no block `json {kind}`");
         agree(kind, &lists, *reads)?;
-        ensure!(lists.iter().all(reads), "one in the documentation cannot be read: {kind}");
+        ensure!(lists.iter().all(reads), "the parser refuses a block `json {kind}` of the documentation");
     }
     Ok(())
 }
@@ -130,7 +130,7 @@ fn the_schema_and_the_reader_agree_on_client_documents() -> Result<()> {
     entries_agree("clients", "clients", &good, &bad)
 }
 
-/// Compares the schema and the reader on documents that have one entry each, and on documents with errors outside the entries.
+/// Compares the schema and the parser for documents that have one entry each, and for documents with errors outside the entries.
 fn entries_agree(kind: &str, list: &str, good: &[Value], bad: &[Value]) -> Result<()> {
     let document = |entry: &Value| json!({ "version": "1.0", list: [entry] });
     let mut lists: Vec<Value> = good.iter().chain(bad).map(document).collect();
@@ -140,7 +140,7 @@ fn entries_agree(kind: &str, list: &str, good: &[Value], bad: &[Value]) -> Resul
     let (_, reads) = KINDS.iter().find(|(name, _)| *name == kind).context("no such kind")?;
     agree(kind, &lists, *reads)?;
     let read = lists.iter().filter(|list| reads(list)).count();
-    ensure!(read == good.len(), "{read} lists were read, {} are good", good.len());
+    ensure!(read == good.len(), "the parser accepted {read} documents instead of {}", good.len());
     Ok(())
 }
 
@@ -148,7 +148,7 @@ fn reads_as_revocations(list: &Value) -> bool {
     Revocations::parse(list.to_string().as_bytes(), 100, Duration::ZERO).is_ok()
 }
 
-/// Returns whether a gateway in the environment `test` accepts a document of clients.
+/// Returns whether a gateway in the environment `test` accepts a client document.
 fn reads_as_clients(list: &Value) -> bool {
     let from = json!({ "uri": "https://clients.example/", "cluster": "clients" });
     let open = json!({ "path": "/", "auth": "none", "response": {} });
@@ -158,7 +158,7 @@ fn reads_as_clients(list: &Value) -> bool {
     parsed.unwrap_or(false)
 }
 
-/// Checks that a published schema and the product's reader give the same verdict on each document.
+/// Checks that a published schema and the filter's parser give the same verdict on each document.
 fn agree(schema: &str, documents: &[Value], reads: Reader) -> Result<()> {
     let file = envoy::root().join(format!("docs/{schema}.schema.json"));
     let schema: Value = serde_json::from_str(&fs::read_to_string(file)?)?;
@@ -166,13 +166,17 @@ fn agree(schema: &str, documents: &[Value], reads: Reader) -> Result<()> {
         node::run("../manifests/schema.mjs", &json!({ "schema": schema, "documents": documents }))?;
     ensure!(verdicts.len() == documents.len(), "{} verdicts for {} documents", verdicts.len(), documents.len());
     for (document, accepted) in documents.iter().zip(verdicts) {
-        ensure!(accepted == reads(document), "the schema says {accepted} and the reader the contrary: {document}");
+        ensure!(
+            accepted == reads(document),
+            "accepted by the schema: {accepted}; accepted by the parser: {}; document: {document}",
+            !accepted
+        );
     }
     Ok(())
 }
 
-/// Returns whether the product's reader accepts a document.
+/// A function that returns whether the filter's parser accepts a document.
 type Reader = fn(&Value) -> bool;
 
-/// The kinds of polled documents, each with the product's reader.
+/// The kinds of polled documents, each with the filter's parser.
 const KINDS: &[(&str, Reader)] = &[("revocation", reads_as_revocations), ("clients", reads_as_clients)];

@@ -14,7 +14,7 @@ use test_harness::server::{self, Server};
 use test_harness::upstream::{Received, Upstream};
 use test_harness::{certificate, ports, program};
 
-/// The output of the command line.
+/// The exit code and the output of `portcullis`.
 struct CommandOutput {
     code: Option<i32>,
     out: String,
@@ -40,14 +40,14 @@ fn get(secret: &str, env: &[(&str, &str)], arguments: &[&str]) -> Result<Command
     }
     let output = command.env("PORTCULLIS_TEST_CLIENT", secret).envs(env.iter().copied()).output()?;
     let (out, err) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
-    ensure!(!err.contains(secret), "the secret was written down: {err}");
+    ensure!(!err.contains(secret), "standard error contains the secret: {err}");
     Ok(CommandOutput { code: output.status.code(), out, err })
 }
 
 /// Returns the token. Standard output must have only the token, on one line.
 fn token(said: &CommandOutput) -> Result<&str> {
     ensure!(said.code == Some(0), "{}", said.err);
-    let token = said.out.strip_suffix('\n').context("no line")?;
+    let token = said.out.strip_suffix('\n').context("standard output has no complete line")?;
     ensure!(token.split('.').count() == 3 && !token.contains(['\n', ' ']), "standard output has `{}`", said.out);
     Ok(token)
 }
@@ -151,7 +151,7 @@ fn the_certificate_of_a_token_server_is_verified() -> Result<()> {
     Ok(())
 }
 
-/// Endpoints with invalid responses must cause an error.
+/// If an endpoint sends an invalid response, the command must fail with an error message.
 #[test]
 fn a_response_without_a_token_is_refused() -> Result<()> {
     let json = |status, body: &str| server::reply(status, "application/json", body.to_owned());
@@ -197,7 +197,7 @@ fn a_response_without_a_token_is_refused() -> Result<()> {
         ("/text", "returned 200 without an `access_token` in JSON"),
         ("/without", "returned 200 without an `access_token` in JSON"),
         ("/bound", "the `token_type` is DPoP: only Bearer is supported"),
-        ("/lines", "the `access_token` cannot be sent in a header"),
+        ("/lines", "the `access_token` is empty or has characters that a header cannot contain"),
         ("/mute", "the token endpoint returned 503 without a reason"),
         ("/rude", "refused the request (400): invalid_scope: \\u001b[2Jgone"),
         ("/echo", "refused the request (401): invalid_client: not …\\u202e"),

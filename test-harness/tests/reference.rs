@@ -1,4 +1,4 @@
-//! Checks that the documentation names exactly the commands, keys, codes and reasons that exist.
+//! Checks that links, files, targets, flags, keys, codes, reasons and tests in the documentation exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,12 +15,16 @@ fn links_lead_somewhere() -> Result<()> {
         for link in page.links().iter().filter(|link| !link.contains("://")) {
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
             let target = if file.is_empty() { page.path.clone() } else { clean(&beside(&page.path).join(file)) };
-            ensure!(root().join(&target).exists(), "{}: {link} leads nowhere", page.path.display());
+            ensure!(
+                root().join(&target).exists(),
+                "{}: the target of the link {link} does not exist",
+                page.path.display()
+            );
             if !anchor.is_empty() {
                 let anchors = Page::read(&target)?.anchors();
                 ensure!(
                     anchors.iter().any(|known| known == anchor),
-                    "{}: {link}: no such heading",
+                    "{}: the heading of the link {link} does not exist",
                     page.path.display()
                 );
             }
@@ -34,7 +38,7 @@ fn named_files_exist() -> Result<()> {
     let mut named = 0;
     for page in Page::all()? {
         for span in page.spans().iter().filter(|span| looks_like_a_path(span)) {
-            ensure!(root().join(span).exists(), "{} names `{span}`, which is not there", page.path.display());
+            ensure!(root().join(span).exists(), "{} names `{span}`, which does not exist", page.path.display());
             named += 1;
         }
     }
@@ -54,7 +58,11 @@ fn named_targets_of_make_exist() -> Result<()> {
                     || before.ends_with(' ') && before.trim_end().split(' ').all(|word| word.contains('='))
             });
             for target in after.filter_map(|(_, rest)| rest.split_whitespace().next()) {
-                ensure!(targets.contains(&target), "{} names `make {target}`", page.path.display());
+                ensure!(
+                    targets.contains(&target),
+                    "{} names `make {target}`, which does not exist",
+                    page.path.display()
+                );
             }
         }
     }
@@ -69,13 +77,17 @@ fn named_flags_exist() -> Result<()> {
             let flag = span.trim_start_matches('-').split([' ', '=']).next().unwrap_or_default();
             let as_a_field = format!("{}:", flag.replace('-', "_"));
             let known = sources.contains(&as_a_field) || sources.contains(&format!("\"{flag}\""));
-            ensure!(known || OTHERS_FLAGS.contains(&flag), "{} names `--{flag}`", page.path.display());
+            ensure!(
+                known || OTHERS_FLAGS.contains(&flag),
+                "{} names `--{flag}`, which does not exist",
+                page.path.display()
+            );
         }
     }
     Ok(())
 }
 
-/// `make reference` writes these files.
+/// The files that `make reference` writes must be up to date.
 #[test]
 fn the_tables_of_keys_are_those_of_the_schema() -> Result<()> {
     for (path, expected) in reference::files()? {
@@ -111,11 +123,16 @@ fn the_reference_has_every_code() -> Result<()> {
     });
     let coded: BTreeSet<String> = rows.filter(|row| row.starts_with(|c: char| c.is_ascii_digit())).collect();
     ensure!(coded.len() > 10, "only {} rows were read from the source", coded.len());
-    ensure!(documented == coded, "not the same table: {:#?}", documented.symmetric_difference(&coded));
+    ensure!(
+        documented == coded,
+        "the table in docs/configuration.md and the code differ: {:#?}",
+        documented.symmetric_difference(&coded)
+    );
     Ok(())
 }
 
-/// A reason is a string in snake case. [`NO_REASONS`] and [`ENVOY_DETAILS`] list the strings in snake case that are not reasons.
+/// In the code, a reason is a string in snake case. [`NO_REASONS`] and [`ENVOY_DETAILS`] list the strings in snake case that
+/// are not reasons.
 #[test]
 fn the_reference_has_every_reason() -> Result<()> {
     let documented = documented("Reason")?;
@@ -128,7 +145,7 @@ fn the_reference_has_every_reason() -> Result<()> {
         written.extend(line.split(['"', '\\']).map(str::to_owned));
     }
     let unknown: Vec<_> = documented.iter().filter(|reason| !written.contains(*reason)).collect();
-    ensure!(unknown.is_empty(), "no code has these reasons: {unknown:?}");
+    ensure!(unknown.is_empty(), "the code does not contain these documented reasons: {unknown:?}");
     let is_snake = |text: &&String| {
         text.contains('_') && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
     };
@@ -150,7 +167,11 @@ fn the_reference_has_every_field_of_the_audit_record() -> Result<()> {
     fields.retain(|field| field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
     fields.extend(own.split(",\\\"").skip(1).filter_map(|rest| rest.split('\\').next()).map(str::to_owned));
     let documented = documented("Field")?;
-    ensure!(documented == fields, "not the same fields: {:?}", documented.symmetric_difference(&fields));
+    ensure!(
+        documented == fields,
+        "docs/configuration.md and the code have different fields: {:?}",
+        documented.symmetric_difference(&fields)
+    );
     Ok(())
 }
 
@@ -160,7 +181,7 @@ fn every_guarantee_is_shown_by_a_test() -> Result<()> {
     let readme = Page::read(Path::new("README.md"))?;
     let tables = readme.tables();
     let shown = tables.iter().find_map(|table| table.column("Shown by")).context("no guarantees in the README")?;
-    ensure!(shown.len() == 11, "eleven invariants, {} guarantees", shown.len());
+    ensure!(shown.len() == 11, "expected 11 guarantees in the README, found {}", shown.len());
     for cell in shown {
         ensure!(tests_shown(cell)? > 0, "`{cell}` names no test");
     }
@@ -173,14 +194,14 @@ fn looks_like_a_path(span: &str) -> bool {
     is_plain && tops.iter().any(|top| span.starts_with(top))
 }
 
-/// Returns the code spans in the first columns with this title, from all tables of the reference.
+/// Returns the code spans in the first column of every table in `docs/configuration.md` whose first column has this title.
 fn documented(title: &str) -> Result<BTreeSet<String>> {
     let reference = Page::read(Path::new("docs/configuration.md"))?;
     let tables = reference.tables();
     let cells = tables.iter().filter(|table| table.header.first().is_some_and(|first| first == title));
     let cells = cells.filter_map(|table| table.column(title)).flatten();
     let found: BTreeSet<String> = cells.flat_map(coded).map(str::to_owned).collect();
-    ensure!(!found.is_empty(), "no table of the reference begins with `{title}`");
+    ensure!(!found.is_empty(), "docs/configuration.md has no table whose first column is `{title}`");
     Ok(found)
 }
 

@@ -17,7 +17,7 @@ fn one_worker_refreshes_keys_for_all_and_removed_keys_are_dropped() {
     fixture.stage.scene.issuer.publish(&["rsa-2"]);
     let (began, before) = (clock::unix_seconds(), fixture.fetches());
     fixture.until(0, 401).unwrap();
-    assert_eq!(fixture.statuses(1).unwrap(), [200; ROUND], "the new key came with the refresh");
+    assert_eq!(fixture.statuses(1).unwrap(), [200; ROUND], "the refresh must bring the new key");
     fixture.stage.scene.issuer.publish(&["rsa-1", "rsa-2"]);
     fixture.until(0, 200).unwrap();
     let seconds = usize::try_from(clock::unix_seconds() - began + 1).unwrap();
@@ -35,9 +35,12 @@ fn a_not_modified_response_renews_the_document() {
     let sent = || documents.requests(KEY_SET_PATH) - documents.unchanged(KEY_SET_PATH);
     let began = clock::unix_seconds();
     let many = Deadline::after(PATIENCE).poll(|| (documents.unchanged(KEY_SET_PATH) >= 6).then_some(()));
-    assert!(many.is_some() && clock::unix_seconds() - began >= 4, "longer than a set serves that is not confirmed");
+    assert!(
+        many.is_some() && clock::unix_seconds() - began >= 4,
+        "the responses with 304 must continue for longer than `stale_for`"
+    );
     assert_eq!(fixture.statuses(0).unwrap(), [200; ROUND]);
-    assert_eq!(sent(), 1, "the set was sent once, whichever worker asked");
+    assert_eq!(sent(), 1, "the full key set must be sent only once");
     fixture.stage.scene.issuer.publish(&["rsa-2"]);
     fixture.until(0, 401).unwrap();
     assert_eq!(fixture.statuses(1).unwrap(), [200; ROUND]);
@@ -52,8 +55,12 @@ fn an_outage_is_tolerated_for_the_configured_time_and_ends() {
     fixture.stage.scene.issuer.fail(Fault::Error);
     let began = clock::unix_seconds();
     fixture.until(0, 503).unwrap();
-    assert!(clock::unix_seconds() - began >= 2, "keys that may still be used were given up");
-    assert_eq!(fixture.statuses(2).unwrap(), [503; ROUND], "nobody can say that a token is bad");
+    assert!(clock::unix_seconds() - began >= 2, "the gateway stopped using the keys before `stale_for` ended");
+    assert_eq!(
+        fixture.statuses(2).unwrap(),
+        [503; ROUND],
+        "without keys, the gateway must answer a forged token with 503"
+    );
     fixture.stage.scene.issuer.fail(Fault::None);
     fixture.until(0, 200).unwrap();
     assert_eq!(fixture.statuses(2).unwrap(), [401; ROUND]);
@@ -81,10 +88,10 @@ impl RefreshFixture {
         (0..ROUND).map(|_| send()).collect()
     }
 
-    /// Waits until a round of requests of one case gets only this status.
+    /// Waits until [`ROUND`] consecutive requests of one case get this status.
     fn until(&self, case: usize, status: u16) -> Result<()> {
         let all = || self.statuses(case).ok().filter(|got| got.iter().all(|got| *got == status));
-        Deadline::after(PATIENCE).poll(all).with_context(|| format!("it never became {status}"))?;
+        Deadline::after(PATIENCE).poll(all).with_context(|| format!("the requests did not get {status} in time"))?;
         Ok(())
     }
 
@@ -96,7 +103,7 @@ impl RefreshFixture {
 const ROUND: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(20);
 const FILE: &str = r#"
-about: Keys with short lives.
+about: Keys with short lifetimes.
 policy:
   version: "1.0"
   issuers:

@@ -16,13 +16,13 @@ fn a_revocation_under_load_reaches_every_worker_and_affects_no_other_caller() ->
     let mut file: CaseFile = serde_saphyr::from_str(FILE).context("the file of tests/revoked.rs")?;
     let cases = std::mem::take(&mut file.cases);
     let mut stage = Stage::set(&file, &envoy::module()?)?;
-    let [revoked, other] = cases.as_slice() else { anyhow::bail!("two cases are needed") };
+    let [revoked, other] = cases.as_slice() else { anyhow::bail!("FILE must have two cases") };
     let (revoked, other) = (stage.scene.request(revoked)?, stage.scene.request(other)?);
     let to = ports::loopback(stage.port);
     let send = |request: &client::Request| Ok::<u16, anyhow::Error>(client::send(to, request, PATIENCE)?.status);
     let documents = stage.scene.issuer.documents.clone();
     for _ in 0..ROUND {
-        ensure!(send(&revoked)? == 200 && send(&other)? == 200, "refused before the revocation");
+        ensure!(send(&revoked)? == 200 && send(&other)? == 200, "a token was refused before the revocation");
     }
     let changed = AtomicBool::new(false);
     let rounds: Result<Vec<usize>> = thread::scope(|scope| {
@@ -33,10 +33,13 @@ fn a_revocation_under_load_reaches_every_worker_and_affects_no_other_caller() ->
         clients.into_iter().map(|client| client.join().map_err(|_| anyhow::anyhow!("a client panicked"))?).collect()
     });
     let rounds = rounds?;
-    ensure!(rounds.iter().all(|passed| *passed > 0), "the list came before any request: {rounds:?}");
+    ensure!(
+        rounds.iter().all(|passed| *passed > 0),
+        "a client sent no request before the revocation took effect: {rounds:?}"
+    );
     let unchanged =
         Deadline::after(PATIENCE).poll(|| (documents.unchanged("/documents/revocations") >= 2).then_some(()));
-    ensure!(unchanged.is_some(), "a list that has not changed is sent again");
+    ensure!(unchanged.is_some(), "the issuer did not answer 304 for the unchanged list");
     stage.filter_never_failed()
 }
 
@@ -54,13 +57,13 @@ fn load(
         match send(revoked)? {
             200 => (passed, refused_in_turn) = (passed + 1, 0),
             401 => {
-                ensure!(changed.load(Ordering::Acquire), "refused before it was revoked");
+                ensure!(changed.load(Ordering::Acquire), "the token was refused before it was revoked");
                 refused_in_turn += 1;
             }
             status => anyhow::bail!("{status} for the revoked token"),
         }
         let status = send(other)?;
-        ensure!(status == 200, "{status} for a token that nobody revoked");
+        ensure!(status == 200, "{status} for a token that is not revoked");
         ensure!(!deadline.passed(), "the revocation did not reach every worker");
     }
     Ok(passed)

@@ -1,4 +1,4 @@
-//! Runs the official JSON Schema Test Suite: all required tests, and the optional tests that the reference names.
+//! Runs the official JSON Schema Test Suite, and compares the results of its optional tests with `docs/configuration.md`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,7 +29,7 @@ fn all_required_tests_pass() -> Result<()> {
             }
         }
     }
-    ensure!(broken.is_empty(), "{} of {ran} do not hold:\n{}", broken.len(), broken.join("\n"));
+    ensure!(broken.is_empty(), "{} of {ran} tests fail:\n{}", broken.len(), broken.join("\n"));
     ensure!(ran > 1200, "only {ran} tests were found");
     Ok(())
 }
@@ -57,7 +57,7 @@ fn the_optional_part_matches_the_reference() -> Result<()> {
         let parts: Vec<&str> = row.first().map(|cell| coded(cell).collect()).unwrap_or_default();
         parts.into_iter().map(|part| (part.to_owned(), count.clone())).collect::<Vec<_>>()
     });
-    assert_eq!(found, written.collect::<BTreeMap<_, _>>(), "docs/configuration.md says something else");
+    assert_eq!(found, written.collect::<BTreeMap<_, _>>(), "the table in docs/configuration.md is outdated");
     Ok(())
 }
 
@@ -76,7 +76,8 @@ struct Test {
     valid: bool,
 }
 
-/// Serializes the JSON value of a test and validates it like the body of a request.
+/// Validates the JSON value of a test as the gateway validates the body of a request. Returns an error if the result differs from
+/// `test.valid`.
 fn holds(group: &Group, test: &Test, remotes: &[(String, Value)]) -> Result<()> {
     let mut library = Library::new(|_, _| None);
     library.add("schemas:///tested", group.schema.clone());
@@ -88,10 +89,14 @@ fn holds(group: &Group, test: &Test, remotes: &[(String, Value)]) -> Result<()> 
     let json = JsonCheck { required: true, bounds, case_variants: true, schema: Some(Rc::new(schema)) };
     let check = BodyCheck { most_bytes: 1 << 20, json: Some(json) };
     match check.judge(Body::Whole(test.data.to_string().as_bytes()), true) {
-        Ok(()) => ensure!(test.valid, "it is accepted"),
+        Ok(()) => ensure!(test.valid, "the gateway accepts the value"),
         Err(refusal) => {
-            ensure!(refusal.reason == "body_not_as_schema", "it is refused as {}", refusal.reason);
-            ensure!(!test.valid, "it is refused: {:?}", refusal.detail);
+            ensure!(
+                refusal.reason == "body_not_as_schema",
+                "the gateway refuses the value with the reason {}",
+                refusal.reason
+            );
+            ensure!(!test.valid, "the gateway refuses the value: {:?}", refusal.detail);
         }
     }
     Ok(())

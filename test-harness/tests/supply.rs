@@ -25,11 +25,11 @@ fn every_crate_has_an_allowed_licence_and_comes_from_the_registry() -> Result<()
         let licence = text(one, "/license").replace('/', " OR ");
         ensure!(fits(&licence, &allowed), "{name} has the licence `{licence}`");
     }
-    ensure!(crates.len() > 50, "only {} crates were looked at", crates.len());
+    ensure!(crates.len() > 50, "only {} crates were checked", crates.len());
     Ok(())
 }
 
-/// The setup downloads Envoy's wheels and the packages of Node. Only a digest identifies their content.
+/// The setup scripts download Envoy's wheels and npm packages. Only a digest ensures that their content has not changed.
 #[test]
 fn downloads_have_a_known_digest() -> Result<()> {
     let read = |path: &str| fs::read_to_string(root().join(path)).with_context(|| path.to_owned());
@@ -58,17 +58,20 @@ fn downloads_have_a_known_digest() -> Result<()> {
     Ok(())
 }
 
-/// Each row must name existing tests, or explain why the mistake is impossible.
+/// Each row of the advisory table in `docs/security.md` must name existing tests, or explain why the mistake is impossible.
 #[test]
 fn every_advisory_has_a_test_or_a_reason() -> Result<()> {
     let rows = security_column("Why not here")?;
     let mut tests = 0;
     for cell in &rows {
         let (has_file, named) = named_tests(cell)?;
-        ensure!(has_file || cell.split_whitespace().count() >= 4, "`{cell}` is no reason");
+        ensure!(
+            has_file || cell.split_whitespace().count() >= 4,
+            "`{cell}` names no test and has no reason of at least four words"
+        );
         tests += named;
     }
-    ensure!(rows.len() >= 30 && tests >= 20, "{} advisories, {tests} tests", rows.len());
+    ensure!(rows.len() >= 30 && tests >= 20, "docs/security.md has only {} advisories and {tests} tests", rows.len());
     Ok(())
 }
 
@@ -79,7 +82,7 @@ fn every_attack_names_the_test_of_its_protection() -> Result<()> {
         let (_, named) = named_tests(cell)?;
         ensure!(named > 0, "`{cell}` names no test");
     }
-    ensure!(rows.len() >= 56, "only {} attacks", rows.len());
+    ensure!(rows.len() >= 56, "docs/security.md has only {} attacks", rows.len());
     Ok(())
 }
 
@@ -100,7 +103,7 @@ fn named_tests(cell: &str) -> Result<(bool, usize)> {
             file = Some((name, fs::read_to_string(root().join(name))?));
             continue;
         }
-        let (file, text) = file.as_ref().with_context(|| format!("`{name}` has no file before it"))?;
+        let (file, text) = file.as_ref().with_context(|| format!("no file name precedes the test `{name}`"))?;
         let forms = ["fn {}(", "name: {}\n", "name: {},", "\"{}\""].map(|form| form.replace("{}", name));
         ensure!(forms.iter().any(|form| text.contains(form)), "{file} has no test `{name}`");
         tests += 1;
@@ -108,7 +111,7 @@ fn named_tests(cell: &str) -> Result<(bool, usize)> {
     Ok((file.is_some(), tests))
 }
 
-/// The list must have every crate of the module, and no crate that only tests or the command line use.
+/// The bill of materials must contain every crate of the module, and no crate that only tests or the command line use.
 #[test]
 fn the_bill_of_materials_lists_only_the_components_of_the_module() -> Result<()> {
     let of = |features: &[&str]| -> Result<BTreeSet<String>> {
@@ -118,7 +121,7 @@ fn the_bill_of_materials_lists_only_the_components_of_the_module() -> Result<()>
         ensure!(text(&list, "/bomFormat") == "CycloneDX" && text(&list, "/metadata/component/name") == "portcullis");
         let components = list.get("components").and_then(Value::as_array).context("no components")?;
         let good = |one: &Value| text(one, "/purl").starts_with("pkg:cargo/") && !text(one, "/version").is_empty();
-        ensure!(components.iter().all(good), "a component without its version");
+        ensure!(components.iter().all(good), "a component has no version or no package URL");
         Ok(components.iter().map(|one| text(one, "/name")).collect())
     };
     let (core, full) = (of(&[])?, of(&["full"])?);
@@ -126,12 +129,12 @@ fn the_bill_of_materials_lists_only_the_components_of_the_module() -> Result<()>
         ensure!(core.contains(name), "`{name}` is missing");
     }
     for name in ["clap", "proptest", "wasm-bindgen-test", "test-harness", "regex-automata"] {
-        ensure!(!core.contains(name), "`{name}` is no part of the module");
+        ensure!(!core.contains(name), "`{name}` is not part of the module");
     }
     let more: Vec<_> = full.difference(&core).collect();
     ensure!(
         full.is_superset(&core) && more == ["regex-automata", "regex-syntax"],
-        "the fuller module has {more:?} more"
+        "the full module must have two additional crates, but has {more:?}"
     );
     Ok(())
 }

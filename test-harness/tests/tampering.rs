@@ -1,4 +1,4 @@
-//! Flips every bit of a valid token, one at a time, for every algorithm. The gateway must refuse each changed token.
+//! Tests for every algorithm that the gateway refuses each token that differs from a valid token in one bit.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
@@ -39,7 +39,7 @@ fn refuses_every_flipped_bit(key: &str, algorithms: &[&str]) -> Result<()> {
     for alg in algorithms {
         let mut gateway = gateway()?;
         let token = token(key, alg)?;
-        ensure!(is_accepted(&ask(&mut *gateway, token.as_bytes())?), "{alg}: the token itself is good");
+        ensure!(is_accepted(&ask(&mut *gateway, token.as_bytes())?), "{alg}: the gateway refused the valid token");
         for bit in 0..token.len() * 8 {
             let mut forged = token.clone().into_bytes();
             *forged.get_mut(bit / 8).context("a bit of the token")? ^= 1 << (bit % 8);
@@ -47,7 +47,10 @@ fn refuses_every_flipped_bit(key: &str, algorithms: &[&str]) -> Result<()> {
             let refused = matches!(outcome.status, 400 | 401) && !is_accepted(&outcome);
             ensure!(refused, "{alg}, bit {bit}: {}\n{token}\n{outcome:?}", String::from_utf8_lossy(&forged));
         }
-        ensure!(is_accepted(&ask(&mut *gateway, token.as_bytes())?), "{alg}: and good it stays");
+        ensure!(
+            is_accepted(&ask(&mut *gateway, token.as_bytes())?),
+            "{alg}: after the changed tokens, the gateway refused the valid token"
+        );
     }
     Ok(())
 }
@@ -56,8 +59,8 @@ fn is_accepted(outcome: &Outcome) -> bool {
     outcome.forwarded.is_some() || outcome.audit.as_ref().is_some_and(|audit| audit.get("subject").is_some())
 }
 
-/// Sends a token. All tokens of an algorithm are sent to one gateway, which has cached the valid token. So the changed tokens
-/// also test the cache.
+/// Sends a token. All tokens of an algorithm are sent to one gateway, which has cached the valid token. Therefore the changed
+/// tokens also test the cache.
 fn ask(gateway: &mut dyn Gateway, token: &[u8]) -> Result<Outcome> {
     let mut request = Request::new("GET", "/orders", "api.example.com");
     request.headers.push((b"authorization".to_vec(), [b"Bearer ", token].concat()));

@@ -63,12 +63,15 @@ fn every_file_starts_with_a_sentence_and_is_short() {
         let text = read(&file);
         let first = text.lines().next().unwrap_or_default();
         if !first.starts_with("//! ") || !(first.ends_with('.') || first.len() > 60) {
-            found.push(format!("{}: the first line is no sentence: {first}", shown(&file)));
+            found.push(format!("{}: the first line must be a `//! ` sentence: {first}", shown(&file)));
         }
         let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
         let excused = LONGER.iter().any(|(name, _)| shown(&file) == *name);
         if (lines > MAX_LINES) != excused {
-            found.push(format!("{}: {lines} lines before its tests; {MAX_LINES} are the most", shown(&file)));
+            found.push(format!(
+                "{}: {lines} lines before its tests; at most {MAX_LINES} are allowed, or an entry in LONGER",
+                shown(&file)
+            ));
         }
     }
     assert_eq!(found, Vec::<String>::new());
@@ -99,7 +102,7 @@ fn documents_name_only_targets_and_files_that_exist() {
             if let Some(target) = word.strip_prefix("make ").and_then(|rest| rest.split_whitespace().next())
                 && !makefile.lines().any(|line| line.starts_with(&format!("{target}:")))
             {
-                found.push(format!("{}: `{word}` is no target", shown(&file)));
+                found.push(format!("{}: `{word}` is not a target of the Makefile", shown(&file)));
             }
             let is_path = ["src/", "envoy/", "test-harness/", "docs/"].iter().any(|start| word.starts_with(start));
             if is_path && !word.contains([' ', '*', '{', '…']) && !root().join(word).exists() {
@@ -123,7 +126,7 @@ fn comments_and_pages_are_plain_english() {
             let text = if is_code { line.split_once("// ").map_or("", |(_, comment)| comment) } else { line };
             let is_doc = is_code && ["/// ", "//! "].iter().any(|start| line.trim_start().starts_with(start));
             let text = if is_doc { line.trim_start().get(4..).unwrap_or_default() } else { text };
-            // Names of tests and code are quoted in backticks.
+            // Text in backticks is skipped, because it contains code and names of tests.
             let words: Vec<&str> = text.split('`').step_by(2).collect();
             let words = format!(" {} ", words.join(" ").to_lowercase().replace(|c: char| !c.is_alphanumeric(), " "));
             let phrases = STIFF.iter().filter(|phrase| words.contains(&format!(" {phrase} ")));

@@ -1,4 +1,4 @@
-//! Sends the same random requests to the filter in Envoy and to the core in this process. Both must give the same outcome.
+//! Tests that the filter in Envoy and the core in this process have the same outcome for the same random requests.
 
 use anyhow::{Context, Result, ensure};
 use test_harness::before::Before;
@@ -17,7 +17,8 @@ fn filter_and_core_make_the_same_decision_about_any_request() -> Result<()> {
     let mut rng = Rng::new(SEED);
     let (mut differences, mut compared) = (Vec::new(), 0);
     for name in FILES {
-        let file = files.iter().find(|file| file.stem == *name).with_context(|| format!("no cases {name}"))?;
+        let file =
+            files.iter().find(|file| file.stem == *name).with_context(|| format!("there is no case file {name}"))?;
         let (differ, same) = compare(file.clone(), &mut rng)?;
         differences.extend(differ);
         compared += same;
@@ -30,7 +31,7 @@ fn filter_and_core_make_the_same_decision_about_any_request() -> Result<()> {
 /// Sends variations of the requests in `file` to Envoy and to the core. Returns the differences, and how many requests were
 /// compared.
 fn compare(mut file: CaseFile, rng: &mut Rng) -> Result<(Vec<String>, usize)> {
-    // Without the generated settings, Envoy does not repair requests, so a difference comes from the filter.
+    // Without the generated settings, Envoy does not normalize requests, so only the filter can cause a difference.
     file.proxy = Proxy::Bare;
     let cases = std::mem::take(&mut file.cases);
     let cases: Vec<Case> = cases.into_iter().filter(runs_in_both).collect();
@@ -38,12 +39,12 @@ fn compare(mut file: CaseFile, rng: &mut Rng) -> Result<(Vec<String>, usize)> {
     let mut native = NativeStage::set(Scene::set(&file)?, &file, core_gateway::open)?;
     let (mut differences, mut compared) = (Vec::new(), 0);
     for round in 0..ROUNDS {
-        let case = rng.one_of(&cases).cloned().context("no case runs in both")?;
+        let case = rng.one_of(&cases).cloned().context("no case runs both in Envoy and natively")?;
         let case = varied(case, round, rng);
         let (request, in_envoy) = real.run(&case)?;
         // If Envoy itself refuses a request, the filter does not receive it, so the results are not compared.
         if !in_envoy.audit.as_ref().is_some_and(|audit| audit["reason"] != "ended_before_decision") {
-            ensure!(in_envoy.forwarded.is_none(), "forwarded without a record: {request:?}");
+            ensure!(in_envoy.forwarded.is_none(), "a request without an audit record was forwarded: {request:?}");
             continue;
         }
         let (alike, here) = native.run(&case)?;
@@ -111,8 +112,8 @@ fn said(request: &Request, outcome: &Outcome) -> Vec<String> {
     ));
     said.extend(FORWARDED.map(|name| {
         let values = forwarded.map(|forwarded| values(&forwarded.headers, name)).unwrap_or_default();
-        // Envoy and the core have different issuers and tokens. So this compares only whether a forwarded header equals the
-        // header that was sent.
+        // Envoy and the core get tokens of different issuers, so forwarded tokens differ. Therefore a value that equals a sent
+        // value is replaced with `as sent`.
         let as_sent = |value: &String| request.headers.iter().any(|(_, sent)| sent == value.as_bytes());
         let values: Vec<_> = values.iter().map(|value| if as_sent(value) { "as sent" } else { value }).collect();
         format!("upstream {name}: {values:?}")

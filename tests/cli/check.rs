@@ -13,7 +13,7 @@ fn a_valid_document_gets_one_line() {
     assert_eq!((ran.code, ran.out.as_str()), (0, "gateway.yaml: 3 routes, 2 issuers, no problems\n"));
     assert_eq!(
         ran.err,
-        "gateway.yaml: note: `PORTCULLIS_TEST_SECRET` is not set here, so its secret was not checked\n"
+        "gateway.yaml: note: `PORTCULLIS_TEST_SECRET` is not set for this command, so its secret was not checked\n"
     );
 }
 
@@ -59,13 +59,13 @@ fn a_cache_beside_the_filter_is_reported() {
     let (v1, v2) = ("cache.v3.CacheConfig", "cache_v2.v3.CacheV2Config");
     for (text, said) in [
         (generated.clone(), None),
-        (with(&generated, router, v1), Some("http_filters[1]: a cache behind the gateway's filter")),
-        (with(&generated, router, v2), Some("http_filters[1]: a cache behind the gateway's filter")),
-        (with(&generated, ours, v1), Some("http_filters[0]: a cache in front of the gateway's filter")),
-        // Responses on public routes are the same for every caller, so a cache behind the filter is accepted. A cache in front of
-        // the filter is not.
+        (with(&generated, router, v1), Some("http_filters[1]: a cache filter behind the gateway's filter")),
+        (with(&generated, router, v2), Some("http_filters[1]: a cache filter behind the gateway's filter")),
+        (with(&generated, ours, v1), Some("http_filters[0]: a cache filter in front of the gateway's filter")),
+        // Responses of routes with `auth: none` are the same for every caller, so a cache behind the filter is accepted. A
+        // cache in front of the filter is refused, because its responses bypass the filter.
         (with(&open, router, v1), None),
-        (with(&open, ours, v2), Some("http_filters[0]: a cache in front of the gateway's filter")),
+        (with(&open, ours, v2), Some("http_filters[0]: a cache filter in front of the gateway's filter")),
     ] {
         bench.write("envoy.yaml", &text);
         let ran = bench.run(&["check", "envoy.yaml"]);
@@ -178,7 +178,7 @@ fn unreadable_input_is_reported_in_one_line() {
     for (arguments, code, start) in [
         (&["check", "missing.yaml"][..], 1, "portcullis: missing.yaml: "),
         (&["check", "tab.yaml"], 1, "tab.yaml:2:"),
-        (&["check", "twice.yaml"], 1, "twice.yaml:2:1: document: `version` is repeated, first on line 1"),
+        (&["check", "twice.yaml"], 1, "twice.yaml:2:1: document: `version` is repeated; the first one is on line 1"),
         (&["check", "number.yaml"], 1, "number.yaml:1:10: version: expected `\"1.0\"`, in quotes\n"),
         (&["check", "latin1.yaml"], 1, "portcullis: latin1.yaml:2: not UTF-8 text"),
         (&["chekc", "gateway.yaml"], 64, "error: unrecognized subcommand 'chekc'"),
@@ -198,7 +198,7 @@ fn a_file_without_routes_is_reported_with_its_format() {
             "version: \"1.0\"\nroutes: []\n",
             0,
             "a.yaml: 0 routes, 0 issuers, no problems\n",
-            "a.yaml: note: it has no routes, so every request is refused\n",
+            "a.yaml: note: the document has no routes and no public paths, so every request is refused\n",
         ),
         ("", 1, "", "a.yaml:1:1: document: the document is empty\n"),
         (
@@ -211,7 +211,7 @@ fn a_file_without_routes_is_reported_with_its_format() {
             "static_resources: {}\n",
             1,
             "",
-            "a.yaml:1:1: document: no configuration of this plugin found in this Envoy configuration or manifest: neither a mapping with `vm_config` and `configuration` nor a `pluginConfig` or `config` of a manifest\n",
+            "a.yaml:1:1: document: no configuration of this plugin found: expected a mapping with `vm_config` and `configuration` in an Envoy configuration, or `pluginConfig` or `config` in a manifest\n",
         ),
     ] {
         bench.write("a.yaml", text);
@@ -237,7 +237,7 @@ fn risky_issuers_and_clients_are_noted() {
     };
     let listed = |more: &str| format!("clients:\n  - {{ id: c, owner: o, purpose: p{more} }}\n");
     let polled = "clients_from: { uri: https://clients.example/, cluster: clients }\n";
-    let refused = "a.yaml:3:13: issuers[0].name: note: tokens of `a` that name a client which is not listed are refused (write `require_client: false` if that is meant, or `allow_unlisted_clients: true` to accept them)\n";
+    let refused = "a.yaml:3:13: issuers[0].name: note: tokens of issuer `a` that contain the id of an unlisted client are refused (set `require_client: false` to confirm this and remove this note, or `allow_unlisted_clients: true` to accept them)\n";
     for (more, rest, expected) in [
         ("", String::new(), String::new()),
         ("", listed(""), refused.to_string()),
@@ -250,26 +250,26 @@ fn risky_issuers_and_clients_are_noted() {
         (
             ", allow_unlisted_clients: true",
             listed(", scopes: [read]") + polled,
-            "a.yaml:3:13: issuers[0].name: note: `allow_unlisted_clients` accepts tokens of `a` without the limits of any client: when `c` or a client of `clients_from` is removed, its tokens may do more than before\n".to_string(),
+            "a.yaml:3:13: issuers[0].name: note: `allow_unlisted_clients` accepts tokens of issuer `a` for unlisted clients and applies no client's limits to them: if you remove `c` or a client of `clients_from`, its tokens are allowed more than before\n".to_string(),
         ),
-        // While the client is listed, its empty `token_issuers` means that no token can name it.
+        // An empty `token_issuers` refuses all tokens of the client. Without the client's entry, they would be accepted.
         (
             ", allow_unlisted_clients: true",
             listed(", token_issuers: []"),
-            "a.yaml:3:13: issuers[0].name: note: `allow_unlisted_clients` accepts tokens of `a` without the limits of any client: when `c` is removed, its tokens may do more than before\n".to_string(),
+            "a.yaml:3:13: issuers[0].name: note: `allow_unlisted_clients` accepts tokens of issuer `a` for unlisted clients and applies no client's limits to them: if you remove `c`, its tokens are allowed more than before\n".to_string(),
         ),
     ] {
         assert_eq!(check(&[("a", more)], &rest), expected, "{more} {rest}");
     }
     let two = [("a", ", require_client: true"), ("b", ", require_client: true")];
-    let several = "a.yaml:6:11: clients[0].id: note: every issuer may name `c` in its tokens, which then have its plan, tags and id (list the issuers that may in its entry, such as `token_issuers: [a]`; declared: a, b)\n";
+    let several = "a.yaml:6:11: clients[0].id: note: every issuer can write the client id `c` into its tokens, and these tokens then get the plan and tags of this client (list the issuers of its tokens in its entry, such as `token_issuers: [a]`; declared: a, b)\n";
     assert_eq!(check(&two, &listed("")), several);
     assert_eq!(check(&two, &listed(", token_issuers: [a, b]")), "");
     let by_name = "plans: { free: { rate: 1/s }, pro: { rate: 9/s } }
 limits: [{ name: l, by: client, plan_from: { clients: { c: pro }, default: free } }]\n";
     let named = check(&two, by_name);
     assert!(
-        named.starts_with("a.yaml:6:57: limits[0].plan_from.clients.c: note: every issuer may name `c`"),
+        named.starts_with("a.yaml:6:57: limits[0].plan_from.clients.c: note: every issuer can write the client id `c`"),
         "{named}"
     );
     assert_eq!(check(&two, &format!("{}{by_name}", listed(", token_issuers: [a]"))), "");
@@ -284,7 +284,11 @@ limits: [{ name: l, by: client, plan_from: { clients: { c: pro }, default: free 
     );
     let ran = bench.run(&["clients", "check", "clients.json", "--gateway", "polling.yaml"]);
     assert_eq!((ran.code, ran.out.as_str()), (0, "clients.json: 1 client, 0 keys, no problems\n"), "{}", ran.err);
-    assert!(ran.err.starts_with("clients.json:1:39: clients[0].id: note: every issuer may name `c`"), "{}", ran.err);
+    assert!(
+        ran.err.starts_with("clients.json:1:39: clients[0].id: note: every issuer can write the client id `c`"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]

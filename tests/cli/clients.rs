@@ -32,7 +32,7 @@ fn a_document_of_clients_is_checked_before_gateways_fetch_it() {
             polling,
             1,
             "",
-            "client `own` of the gateway's own document is listed twice",
+            "client `own` of the configuration document is listed twice",
         ),
         (
             client(KEY) + "," + &client("").replace("\"a\"", "\"b\""),

@@ -9,7 +9,11 @@ fn other_gateways_are_imported_and_nothing_becomes_open() {
     bench.write("routes.yaml", ROUTES);
     for (file, lost, routes) in [
         ("serverless.json", "serverless.json:4:32: paths[1].path: warning: also matched `/admin` itself", 2),
-        ("routes.yaml", "routes.yaml:7:16: routes[0].cache_ttl: warning: this gateway does not cache responses", 3),
+        (
+            "routes.yaml",
+            "routes.yaml:7:16: routes[0].cache_ttl: warning: was not imported: this gateway does not cache responses",
+            3,
+        ),
     ] {
         let bare = bench.run(&["import", file]);
         assert_eq!(bare.code, 0);
@@ -18,7 +22,7 @@ fn other_gateways_are_imported_and_nothing_becomes_open() {
         bench.write("imported.yaml", &bare.out);
         let checked = bench.run(&["check", "imported.yaml"]);
         assert_eq!(checked.code, 1, "a protected route without an issuer must stay a problem");
-        assert!(checked.err.contains("needs a token and no issuer is declared"), "{}", checked.err);
+        assert!(checked.err.contains("needs a token, but no issuer is declared"), "{}", checked.err);
 
         let options = [
             "--issuer",
@@ -78,7 +82,7 @@ fn a_file_with_unknown_keys_is_refused_with_each_location() {
         (route("auth_required: 'false'"), "4:18: routes[0].auth_required", expected_flag),
         (route("auth_required: 0"), "4:18: routes[0].auth_required", expected_flag),
         (route("auth_required:"), "4:3: routes[0].auth_required", expected_flag),
-        // An unknown key may restrict the route.
+        // An unknown key might restrict the callers of the route.
         (path(r#""Auth": true"#), "1:60: paths[0].Auth", "unknown key `Auth` (did you mean `auth`?)"),
         (path(r#""authn": true"#), "1:60: paths[0].authn", "unknown key `authn` (did you mean `auth`?)"),
         (path(r#""authorization": "jwt""#), "1:60: paths[0].authorization", "unknown key `authorization` (accepted: path, "),
@@ -102,51 +106,51 @@ fn a_file_with_unknown_keys_is_refused_with_each_location() {
         (route("scopes: { a: b }"), "4:11: routes[0].scopes", "expected text or a list of texts, found a mapping"),
         (route("scopes: [5]"), "4:12: routes[0].scopes[0]", "expected text, found a number"),
         (route("timeout: [5]"), "2:3: routes[0]", "`check` would refuse routes[0].timeout of the imported document: expected a duration"),
-        ("version: '2.0'\nroutes: []\n".into(), "1:10: version", "is not the version of the format that import reads"),
-        // A route must not accept more methods or paths than before.
+        ("version: '2.0'\nroutes: []\n".into(), "1:10: version", "is not a version of this format that import reads"),
+        // A route must not accept more methods or paths than in the imported gateway.
         (path(r#""method": []"#).replace(r#""method": "GET", "#, ""), "1:53: paths[0].method", "expected a method, found an empty list"),
         (r#"{"paths": [{"path": "/a", "method": ["GET", 5], "response": {}}]}"#.into(), "1:45: paths[0].method[1]", "expected text"),
         (r#"{"paths": [{"path": "/a", "method": "get", "response": {}}]}"#.into(), "1:37: paths[0].method", "`get` is not a method (methods are case-sensitive: `GET`)"),
         (r#"{"paths": [{"path": "/a", "response": {}}]}"#.into(), "1:12: paths[0]", "`method` is missing"),
-        (r#"{"paths": [{"path": "/x/*", "method": "GET", "response": {}}]}"#.into(), "1:21: paths[0].path", "`/x/*`: segment 2 `*`: the rest of a path is written `{.+}`"),
+        (r#"{"paths": [{"path": "/x/*", "method": "GET", "response": {}}]}"#.into(), "1:21: paths[0].path", "`/x/*`: segment 2 `*`: write the rest of a path as `{.+}`"),
         ("routes:\n- { path: '/x/*', proxy_upstream: http://a }\n".into(), "2:11: routes[0].path", "`/x/*`: segment 2 `*`"),
         ("routes:\n- { path: '/u/:id', proxy_upstream: http://a }\n".into(), "2:11: routes[0].path", "`/u/:id`: segment 2 `:id`: a parameter is written `{id}`"),
         ("public_paths: [/assets/*]\n".into(), "1:16: public_paths[0]", "`/assets/*` is not a literal path"),
         ("public_paths: ['/users/{id}']\n".into(), "1:16: public_paths[0]", "`/users/{id}` is not a literal path"),
-        (route("auth_required: true\npublic_paths: [/a]"), "5:16: public_paths[0]", "`/a` is public here, but routes[0] requires a token: keep one of the two"),
-        (route("scopes: [a]\npublic_paths: [/a]"), "5:16: public_paths[0]", "`/a` is public here, but routes[0] requires a token: keep one of the two"),
+        (route("auth_required: true\npublic_paths: [/a]"), "5:16: public_paths[0]", "`/a` is in `public_paths`, but routes[0] requires a token: keep one of the two"),
+        (route("scopes: [a]\npublic_paths: [/a]"), "5:16: public_paths[0]", "`/a` is in `public_paths`, but routes[0] requires a token: keep one of the two"),
         (
             r#"{"paths": [{"path": "/a/{.+}", "method": "GET", "auth": true, "response": {}}, {"path": "/a/{id}", "method": "GET", "response": {}}]}"#.into(),
             "1:80: paths[1]",
-            "`GET /a/any` needs a token because of paths[0] (line 1); here this open path would match it",
+            "`GET /a/any` needs a token in the imported gateway because of paths[0] (line 1), but in this gateway this path without a token would match it",
         ),
         // An escaped letter does not change the path: `%62` is `b`.
         (
             "public_paths: ['/a/%62']\nroutes:\n- { path: /a/b, auth_required: true, scopes: [z], proxy_upstream: http://a }\n".into(),
             "1:16: public_paths[0]",
-            "`/a/%62` is public here, but routes[0] requires a token: keep one of the two",
+            "`/a/%62` is in `public_paths`, but routes[0] requires a token: keep one of the two",
         ),
         (
             "public_paths: [/a/b]\nroutes:\n- { path: '/a/%62', auth_required: true, proxy_upstream: http://a }\n".into(),
             "1:16: public_paths[0]",
-            "`/a/b` is public here, but routes[0] requires a token: keep one of the two",
+            "`/a/b` is in `public_paths`, but routes[0] requires a token: keep one of the two",
         ),
         (
             r#"{"paths": [{"path": "/{x}/%62", "method": "GET", "auth": true, "response": {}}, {"path": "/a/{y}", "method": "GET", "response": {}}]}"#.into(),
             "1:81: paths[1]",
-            "`GET /a/b` needs a token because of paths[0] (line 1); here this open path would match it",
+            "`GET /a/b` needs a token in the imported gateway because of paths[0] (line 1), but in this gateway this path without a token would match it",
         ),
-        // The other gateway may not decode `/a/%62`, and then `GET /a/b` needs a token there because of `/{x}/b`.
+        // If the imported gateway does not decode `/a/%62`, `GET /a/b` matches `/{x}/b` there and needs a token.
         (
             r#"{"paths": [{"path": "/{x}/b", "method": "GET", "auth": true, "response": {}}, {"path": "/a/%62", "method": "GET", "response": {}}]}"#.into(),
             "1:88: paths[1].path",
-            "`/a/%62` is open and has an escape that it does not need; here it is `/a/b`, there it may be another path: write `/a/b`",
+            "`/a/%62` needs no token and has an unneeded escape: this gateway reads it as `/a/b`, but the imported gateway might read another path; write `/a/b`",
         ),
-        ("public_paths: ['/a%3Ab']\n".into(), "1:16: public_paths[0]", "`/a%3Ab` is open and has an escape that it does not need"),
+        ("public_paths: ['/a%3Ab']\n".into(), "1:16: public_paths[0]", "`/a%3Ab` needs no token and has an unneeded escape"),
         (
             "routes:\n- { path: '/a/%62', auth_required: false, proxy_upstream: http://a }\n".into(),
             "2:11: routes[0].path",
-            "`/a/%62` is open and has an escape that it does not need",
+            "`/a/%62` needs no token and has an unneeded escape",
         ),
         // The imported document would not pass `check`.
         (r#"{"servers": [{"alias": "a", "url": "a:80"}], "paths": [{"path": "/a", "method": "GET", "response": {}}]}"#.into(), "1:14: servers[0]", "`check` would refuse upstreams.a.url of the imported document"),
@@ -197,14 +201,14 @@ fn keys_without_a_counterpart_are_named_and_no_route_is_dropped() {
     let ran = import(&bench, "file.json", text, &["--ignore-key", "x-owner", "--upstream", "one=http://one"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     for warning in [
-        "2:12: title: warning: was not carried over",
-        "2:30: variables: warning: was not carried over",
-        "2:54: services: warning: was not carried over",
-        "3:17: authorizer: warning: an authorizer of type `auth0` was not carried over",
-        "5:76: paths[0].integration: warning: an integration of type `service` was not carried over, so the imported route answers 501",
-        "5:124: paths[0].mapping: warning: was not carried over",
+        "2:12: title: warning: was not imported",
+        "2:30: variables: warning: was not imported",
+        "2:54: services: warning: was not imported",
+        "3:17: authorizer: warning: an authorizer of type `auth0` was not imported",
+        "5:76: paths[0].integration: warning: an integration of type `service` was not imported, so the imported route answers 501",
+        "5:124: paths[0].mapping: warning: was not imported",
         "6:5: paths[1]: warning: has neither `integration` nor `response`, so the imported route answers 501",
-        "7:108: paths[2].response: warning: was not carried over",
+        "7:108: paths[2].response: warning: was not imported",
         "7:112: paths[2].x-owner: warning: left out because of `--ignore-key`",
     ] {
         assert!(ran.err.contains(&format!("file.json:{warning}")), "expected {warning}\ngot {}", ran.err);

@@ -1,4 +1,4 @@
-//! Tests that created keys give access to the right routes, that only the output contains the secret, and how keys are listed.
+//! Tests that created keys give access to the right routes, that only standard output has their secrets, and `keys list`.
 
 use serde_json::Value;
 
@@ -71,7 +71,7 @@ fn a_key_records_author_reason_and_expiry() {
     }
 }
 
-/// A configuration with comments and with two YAML layouts, as people write it.
+/// A configuration with comments, and with clients in both YAML styles, as people write it.
 const GATEWAY: &str = r#"version: "1.0"
 environment: test
 api_keys: { from: [{ header: X-API-Key }] }
@@ -130,7 +130,7 @@ impl Bench {
         bench
     }
 
-    /// Returns the gateway's verdict on a key, as the audit record states it.
+    /// Returns `allowed`, or the audit reason for which the gateway refuses a request with this key.
     fn ask(&self, key: &str, at: &str) -> String {
         let header = format!("X-API-Key: {key}");
         let ran = self.run(&["explain", "gateway.yaml", "GET", "/a", "--header", &header, "--at", at, "--json"]);
@@ -184,10 +184,14 @@ fn keys_are_created_rotated_and_revoked_in_their_document() {
     assert_eq!(rotated.code, 0, "{}", rotated.err);
     let next = rotated.out.strip_suffix('\n').unwrap();
     let now = bench.trail_entries("gateway.audit.jsonl")[1]["time"].as_str().unwrap().to_string();
-    assert_eq!((bench.ask(next, &now), bench.ask(BILLING, &now)), ("allowed".into(), "allowed".into()), "both hold");
+    assert_eq!(
+        (bench.ask(next, &now), bench.ask(BILLING, &now)),
+        ("allowed".into(), "allowed".into()),
+        "both keys are valid"
+    );
     let (later, end) =
         ("2098-01-01T00:00:00Z", bench.trail_entries("gateway.audit.jsonl")[1]["replaces_until"].clone());
-    assert_eq!(bench.ask(BILLING, end.as_str().unwrap()), "api_key_expired", "the older one ends");
+    assert_eq!(bench.ask(BILLING, end.as_str().unwrap()), "api_key_expired", "the replaced key has expired");
     assert_eq!(bench.ask(next, later), "api_key_expired", "after 90 days");
     let after = bench.read("gateway.yaml");
     let end = format!("        expires: \"{}\"   # by policy", end.as_str().unwrap());
@@ -201,7 +205,7 @@ fn keys_are_created_rotated_and_revoked_in_their_document() {
     assert_eq!(bench.ask(next, &now), "allowed");
     let of_next = next.rsplit_once('_').unwrap().0;
     assert!(change(&["revoke", "gateway.yaml", "--key", of_next]).err.contains("has no valid key left"));
-    assert_eq!(bench.ask(next, &now), "api_key_revoked", "by its prefix too");
+    assert_eq!(bench.ask(next, &now), "api_key_revoked", "the key was revoked by its prefix");
 
     let entries = bench.trail_entries("gateway.audit.jsonl");
     let values = |name: &str| entries.iter().map(|entry| entry[name].as_str().unwrap().to_string()).collect::<Vec<_>>();
@@ -212,10 +216,10 @@ fn keys_are_created_rotated_and_revoked_in_their_document() {
         values("by").iter().all(|by| by == "alice") && values("reason").iter().all(|r| r == "as agreed in ticket 7")
     );
     for (file, key) in ["gateway.yaml", "gateway.audit.jsonl"].iter().flat_map(|f| [of_reports, next].map(|k| (f, k))) {
-        assert!(!bench.read(file).contains(key.rsplit('_').next().unwrap()), "{file} holds a secret");
+        assert!(!bench.read(file).contains(key.rsplit('_').next().unwrap()), "{file} contains a secret");
     }
-    assert!(!bench.read("gateway.audit.jsonl").contains("hash"), "nor does the trail hold a hash");
-    assert_eq!(bench.files(), ["clients.json", "gateway.audit.jsonl", "gateway.yaml"], "nothing is left behind");
+    assert!(!bench.read("gateway.audit.jsonl").contains("hash"), "the trail contains a hash");
+    assert_eq!(bench.files(), ["clients.json", "gateway.audit.jsonl", "gateway.yaml"], "a temporary file is left");
 }
 
 #[test]
@@ -269,7 +273,7 @@ fn a_change_that_a_gateway_would_reject_is_not_written() {
         ),
     );
     for (arguments, code, expected) in [
-        (&create[..], 1, "are valid at the same time, at most 2 are accepted"),
+        (&create[..], 1, "are valid at the same time, but at most 2 are accepted"),
         (
             &["create", "gateway.yaml", "--client", "biling", "--expires", "9d"],
             1,
@@ -290,7 +294,11 @@ fn a_change_that_a_gateway_would_reject_is_not_written() {
             1,
             "are valid at the same time",
         ),
-        (&["rotate", "gateway.yaml", "--client", "reports", "--expires", "9d"], 1, "has no valid key: use `create`"),
+        (
+            &["rotate", "gateway.yaml", "--client", "reports", "--expires", "9d"],
+            1,
+            "has no valid key: use `keys create`",
+        ),
         (&["revoke", "gateway.yaml", "--key", "b-2"], 1, "no key `b-2` (did you mean `b-1`?)"),
         (&["create", "broken.yaml", "--client", "reports", "--expires", "9d"], 1, "broken.yaml:"),
         (&["create", "inside.yaml", "--client", "reports", "--expires", "9d"], 1, "has no `clients` at its top"),

@@ -1,6 +1,6 @@
 //! Tests of the command line as a process: output and exit codes.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers end it as its assertions do")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic in a helper fails the test")]
 
 mod check;
 mod clients;
@@ -61,7 +61,7 @@ impl Bench {
         std::fs::read_to_string(self.0.join(name)).unwrap()
     }
 
-    /// Returns the output of another program, which must succeed, or `None` if the machine does not have it.
+    /// Returns the output of another program, which must succeed, or `None` if the program is not installed.
     fn tool(&self, program: &str, arguments: &[&str]) -> Option<String> {
         let output = Command::new(program).args(arguments).current_dir(&self.0).output().ok()?;
         assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));

@@ -40,7 +40,7 @@ fn check_reports_deprecated_permissions_in_use_and_masks_too_large_for_a_number(
     assert_eq!(
         ran.err,
         "gateway.yaml:22:72: routes[2].any_permission[0]: note: `LIC.READ_FORMS` is deprecated: ask for READ_REQUIREMENTS\n\
-         gateway.yaml:14:18: permissions.LIC.LATE.bit: note: a claim with `LIC.LATE` (bit 60) must be text: JSON numbers are exact up to bit 52\n"
+         gateway.yaml:14:18: permissions.LIC.LATE.bit: note: a claim with `LIC.LATE` (bit 60) must be a string: JSON numbers are exact only up to bit 52\n"
     );
 }
 
@@ -92,7 +92,7 @@ fn masks_and_claims_are_decoded_to_names() {
         ("LIC=1,LIC=2", "portcullis: `LIC` is listed twice\n"),
         ("LIC", "portcullis: expected masks like `LIC=3`, or claims as a JSON object\n"),
         (r#"{"LIC": 1.5}"#, "portcullis: claim .: LIC is a number with a sign, a fraction or an exponent\n"),
-        (r#"{"LIC": 1, "LIC": 2}"#, "portcullis: the claims: member `LIC` is repeated in one object\n"),
+        (r#"{"LIC": 1, "LIC": 2}"#, "portcullis: the claims cannot be read: member `LIC` is repeated in one object\n"),
     ] {
         let ran = bench.run(&["permission", "decode", "gateway.yaml", masks]);
         assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (1, "", expected));
@@ -197,7 +197,9 @@ fn a_released_bit_keeps_its_meaning() {
     for (text, expected) in [
         (
             &renumbered,
-            vec!["gateway.yaml:11:13: permissions.LIC.READ_ORDERS.mask: `LIC.READ_ORDERS` was released as bit 1"],
+            vec![
+                "gateway.yaml:11:13: permissions.LIC.READ_ORDERS.mask: `LIC.READ_ORDERS` was released as bit 1 and keeps that bit",
+            ],
         ),
         (
             &renamed,
@@ -285,5 +287,8 @@ fn constants_compile_and_have_the_value_of_their_mask() {
         LICENCES.replace("  ORD:\n    READ:", "  LIC_READ:\n    ORDERS:").replace("ORD.READ", "LIC_READ.ORDERS");
     bench.write("gateway.yaml", &clash);
     let ran = bench.run(&["permission", "constants", "gateway.yaml", "--language", "go"]);
-    assert_eq!(ran.err, "portcullis: `LIC_READ.ORDERS` and `LIC.READ_ORDERS` would both be called LIC_READ_ORDERS\n");
+    assert_eq!(
+        ran.err,
+        "portcullis: `LIC_READ.ORDERS` and `LIC.READ_ORDERS` would both get the constant name LIC_READ_ORDERS: rename one of them\n"
+    );
 }

@@ -1,4 +1,4 @@
-//! No command prints terminal control characters or invisible characters from documents, tokens or arguments.
+//! Tests that no command prints control characters or invisible characters from documents, tokens or arguments.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{Bench, CommandOutput};
 
-/// A line break that begins a forged message, terminal escapes (C0, DEL, C1), bidirectional and invisible characters.
+/// A line break before a forged message, terminal escapes (C0, DEL, C1), and bidirectional and invisible characters.
 const EVIL: &str = "x\nportcullis: forged\r\u{1b}[31m\u{7f}\u{9b}2J\u{85}\u{202e}\u{2066}\u{200f}\u{61c}\u{200b}\u{2028}\u{feff}\u{e0041}";
 
 fn check(ran: &CommandOutput, what: &str) {

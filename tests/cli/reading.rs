@@ -1,4 +1,4 @@
-//! Tests that all readers accept and refuse the same documents, and that the size of files is bounded.
+//! Tests that the filter and the commands accept and refuse the same documents, and that the size of files is bounded.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -76,7 +76,7 @@ fn every_reader_accepts_and_refuses_the_same_documents() {
         for (reader, errors) in ["JSON", "Struct"].iter().zip(&errors) {
             assert_eq!(errors.is_none(), accepted, "{name} as {reader}: {errors:?}");
         }
-        // YAML also accepts this text. Only the file name selects the reader.
+        // JSON text is also YAML, so the file name selects the parser.
         for file in ["document.json", "document.yaml"] {
             bench.write(file, &json);
             for command in [&["check", file][..], &["generate", "envoy", file]] {
@@ -123,7 +123,7 @@ fn a_json_file_is_read_as_the_filter_reads_json() {
         assert_eq!(ran.code == 0, message.is_none(), "{name}: {}", ran.err);
         assert!(message.is_none_or(|message| ran.err.contains(message)), "{name}: {}", ran.err);
     }
-    // Messages give the position in the text of the file.
+    // Messages contain the position in the file.
     bench.write("gateway.json", &good.replace("\"none\"", "\n \"nobody\""));
     let ran = bench.run(&["check", "gateway.json"]);
     assert!(ran.err.contains("gateway.json:2:2: routes[0].auth: "), "{}", ran.err);
@@ -177,7 +177,7 @@ fn aliases_are_counted_as_if_they_were_written_out() {
     let text = format!("version: '1.0'\nroutes: []\nschemas: {{ a: {{ enum: [&a {long}, {aliases}] }} }}\n");
     bench.write("gateway.yaml", &text);
     let ran = bench.run(&["check", "gateway.yaml"]);
-    assert!(ran.code == 1 && ran.err.contains("more than 64 MiB of text, aliases expanded"), "{}", ran.err);
+    assert!(ran.code == 1 && ran.err.contains("more than 64 MiB of text, with aliases expanded"), "{}", ran.err);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn reading_stops_at_a_bound_for_every_input() {
     std::fs::create_dir_all(bench.0.join("folder")).unwrap();
     let sparse = std::fs::File::create(bench.0.join("huge.yaml")).unwrap();
     sparse.set_len(1 << 33).unwrap();
-    let bound = "longer than 64 MiB";
+    let bound = "longer than the maximum of 64 MiB";
     for (arguments, expected) in [
         (&["check", "/dev/zero"][..], bound),
         (&["check", "huge.yaml"], bound),
@@ -212,7 +212,7 @@ fn reading_stops_at_a_bound_for_every_input() {
     }
     let zeros = std::fs::File::open("/dev/zero").unwrap();
     let ran = CommandOutput::from(bench.command(&["check", "-"]).stdin(Stdio::from(zeros)).output().unwrap());
-    assert_eq!((ran.code, ran.err.as_str()), (1, "portcullis: -: longer than 64 MiB\n"));
+    assert_eq!((ran.code, ran.err.as_str()), (1, "portcullis: -: longer than the maximum of 64 MiB\n"));
     // A pipe is read to its end.
     let mut child = bench
         .command(&["check", "/dev/stdin"])

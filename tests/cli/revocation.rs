@@ -10,7 +10,7 @@ fn a_list_is_checked_before_gateways_fetch_it() {
     for (entries, code, out, err) in [
         (r#"{"jti": "a"}"#, 0, "list.json: 1 entry, no problems\n", ""),
         (r#"{"jti": "a"}, {"jti": "b", "expires": 5}"#, 0, "1 entry", "1 entries have expired"),
-        (r#"{"jti": "a"}, {"jti": "b"}, {"jti": "c"}"#, 1, "", "3 entries, at most 2 are accepted"),
+        (r#"{"jti": "a"}, {"jti": "b"}, {"jti": "c"}"#, 1, "", "has 3 entries, but gateways accept at most 2"),
         (
             r#"{"jti": "a", "issuer": "https://other.example/"}"#,
             0,
@@ -24,7 +24,7 @@ fn a_list_is_checked_before_gateways_fetch_it() {
             r#"{"jti": "a", "expires": "2026-03-01T10:00:00Z"}"#,
             1,
             "",
-            "revoked[0].expires: expected a number, seconds since",
+            "revoked[0].expires: expected a number of seconds since",
         ),
     ] {
         bench.write("list.json", &list(entries));

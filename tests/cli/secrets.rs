@@ -1,4 +1,4 @@
-//! No message repeats a secret from an address, a variable or an argument.
+//! Tests that no message repeats a secret from a URL, a variable or an argument.
 
 use crate::Bench;
 
@@ -30,10 +30,10 @@ fn messages_contain_no_secret() {
     for (arguments, expected) in [
         (
             &["check", "literal.yaml"][..],
-            "`https://…@orders.internal/` is not an address: it must not have a user or a password",
+            "`https://…@orders.internal/` is not an address: it must not contain a user name or a password",
         ),
         (&["check", "query.yaml"], "`https://orders internal/?…` is not an address"),
-        (&["check", "issuer.yaml"], "it must not have a user or a password"),
+        (&["check", "issuer.yaml"], "it must not contain a user name or a password"),
         (
             &["check", "variable.yaml", &password],
             "`$ORDERS`, with the values of its variables, is not an address: it must not",
@@ -41,8 +41,8 @@ fn messages_contain_no_secret() {
         (&["check", "variable.yaml", &set(SECRET)], "it must start with http:// or https://"),
         (&["check", "part.yaml", &set(SECRET)], "its port must be"),
         (&["check", "open.yaml"], "cannot be resolved: `${` has no closing brace"),
-        (&["generate", "envoy", "variable.yaml", &password], "it must not have a user or a password"),
-        (&["explain", "variable.yaml", "GET", "/a", &password], "it must not have a user or a password"),
+        (&["generate", "envoy", "variable.yaml", &password], "it must not contain a user name or a password"),
+        (&["explain", "variable.yaml", "GET", "/a", &password], "it must not contain a user name or a password"),
         (&["check", "gateway.yaml", "--set", SECRET], "invalid value for '--set <NAME=VALUE>': expected NAME=VALUE"),
         (&["check", "gateway.yaml", &format!("--set==x{SECRET}")], "expected NAME=VALUE"),
         (&["explain", "gateway.yaml", "GET", "/", "--header", SECRET], "expected `Name: value`"),

@@ -45,7 +45,7 @@ fn the_filter_accepts_minted_tokens() {
             let explain = ["explain", "gateway.yaml", "GET", "/orders/1", "--keys", "published.json", "--token", token];
             let ran = bench.run(&explain);
             if kid == "hs-1" {
-                assert_eq!(ran.code, 2, "a published key set holds no secrets");
+                assert_eq!(ran.code, 2, "a published key set contains no shared secrets");
                 continue;
             }
             assert_eq!(ran.code, 0, "{alg} {file}: {}{}", ran.out, ran.err);
@@ -82,7 +82,7 @@ fn tokens_signed_with_a_shared_secret_are_accepted() {
         ["explain", "gateway.yaml", "GET", "/orders/1", "--keys", "published.json", "--token", minted.out.trim()];
     bench.write("published.json", &test_keys().1.to_string());
     assert_eq!(with_secret(&explain).code, 0);
-    assert_eq!(bench.run(&explain).code, 2, "the stand-in for a secret that is not set signs nothing");
+    assert_eq!(bench.run(&explain).code, 2, "the stand-in for an unset secret verifies no token");
     assert_eq!(with_secret(&[&mint[..], &["HS512"]].concat()).code, 1, "too short for HS512");
     assert_eq!(with_secret(&[&mint[..], &["RS256"]].concat()).code, 1);
     assert_eq!(with_secret(&[&mint[..], &["HS256", "--ttl", "2h"]].concat()).code, 64);
@@ -105,7 +105,7 @@ fn inspecting_a_token_shows_no_signature_and_does_not_verify_it() {
     }
 }
 
-/// The configuration of a development environment, where tokens of developers are accepted.
+/// The configuration of a development environment, with an issuer for the tokens that developers mint.
 const DEVELOPMENT: &str = r#"version: "1.0"
 environment: development
 issuers:
@@ -164,7 +164,7 @@ fn developer_tokens_are_short_lived_and_have_separate_issuers() {
         (
             &[&config[..], &["--ttl", "11m"]].concat(),
             1,
-            "--ttl: gateway.yaml accepts tokens of at most 600 s from this issuer",
+            "--ttl: gateway.yaml accepts tokens with a lifetime of at most 600 s from this issuer",
         ),
         (
             &["--config", "gateway.yaml", "--issuer", "accounts"],
@@ -201,7 +201,7 @@ fn a_token_is_inspected_with_the_names_and_rules_of_a_gateway() {
     assert_eq!(
         shown,
         ", as named in gateway.yaml\n  LIC.READ_ORDERS: Read licence orders\n\n\
-         routes, as decided by the filter, assuming that its signature is valid\n\
+         routes, as decided by the filter, assuming that the token's signature is valid\n\
          ROUTE             REQUEST          ALLOWED  REASON\n\
          ANY /orders/{id}  GET /orders/any  yes      static_route\n\
          POST /orders      POST /orders     no       permission_missing (permission LIC.WRITE_ORDERS)\n\
@@ -210,7 +210,7 @@ fn a_token_is_inspected_with_the_names_and_rules_of_a_gateway() {
     assert_eq!(ran.err, "note: bit 2 of LIC has no name and grants nothing\n");
     let late = bench.run(&[&inspect[..], &["--at", "2100-01-01T00:00:00Z"]].concat());
     assert!(late.out.contains("GET /team        no       token_expired"), "{}", late.out);
-    // With `--keys`, `inspect` does not assume a valid signature. The keys must verify it.
+    // With `--keys`, `inspect` verifies the signature instead of assuming that it is valid.
     bench.write("keys.json", &test_keys().1.to_string());
     let real = [&inspect[..], &["--keys", "keys.json"]].concat();
     let ran = with_secret(&real);

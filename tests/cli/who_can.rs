@@ -1,4 +1,4 @@
-//! Tests the lists of the callers of a route and of the routes of a caller, for the same configuration.
+//! Tests `who-can`, which lists the callers of a route, and `can`, which lists the routes of a caller.
 
 mod clients;
 
@@ -16,9 +16,9 @@ fn who_can_lists_the_callers_of_a_service() {
         (ran.code, ran.out.as_str()),
         (
             0,
-            "requirements\n  request      GET /licences/requirements\n  needs        a token of accounts\n  permissions  LIC.READ_REQUIREMENTS (Read licence requirements)\n\n\
-             orders\n  request      ANY /licences/orders/{id}\n  needs        a token of accounts\n  scopes       orders\n  permissions  LIC.READ_ORDERS (Read licence orders)\n\n\
-             forms\n  request      ANY /forms\n  needs        a token of accounts\n  permissions  one of LIC.READ_FORMS (Read filing forms)\n               or ORD.READ (Read orders)\n"
+            "requirements\n  request      GET /licences/requirements\n  needs        a token from issuer accounts\n  permissions  LIC.READ_REQUIREMENTS (Read licence requirements)\n\n\
+             orders\n  request      ANY /licences/orders/{id}\n  needs        a token from issuer accounts\n  scopes       orders\n  permissions  LIC.READ_ORDERS (Read licence orders)\n\n\
+             forms\n  request      ANY /forms\n  needs        a token from issuer accounts\n  permissions  one of LIC.READ_FORMS (Read filing forms)\n               or ORD.READ (Read orders)\n"
         )
     );
     let ran = bench.run(&["who-can", "gateway.yaml", "GET", "/licences/orders/7?x=1", "--format", "json"]);
@@ -34,12 +34,12 @@ fn who_can_lists_the_callers_of_a_service() {
     for (arguments, expected) in [
         (
             &["POST", "/licences/requirements"][..],
-            "portcullis: nobody: no route for this path accepts this method (accepted: GET, HEAD, OPTIONS)\n",
+            "portcullis: no route for this path accepts this method (accepted: GET, HEAD, OPTIONS)\n",
         ),
-        (&["GET", "/nowhere"], "portcullis: nobody: there is no such route\n"),
+        (&["GET", "/nowhere"], "portcullis: there is no such route\n"),
         (&["GET", "/a/../b"], "portcullis: the path is refused: dot_segment\n"),
-        (&["--route", "none"], "portcullis: nobody: there is no such route\n"),
-        (&["--route", "order"], "portcullis: nobody: there is no such route (did you mean `orders`?)\n"),
+        (&["--route", "none"], "portcullis: there is no such route\n"),
+        (&["--route", "order"], "portcullis: there is no such route (did you mean `orders`?)\n"),
     ] {
         let ran = bench.run(&[&["who-can", "gateway.yaml"], arguments].concat());
         assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (1, "", expected), "{arguments:?}");
@@ -76,7 +76,9 @@ fn conditions_are_listed_evaluated_and_explained() {
     let ran = bench.run(&["who-can", "gateway.yaml", "--route", "any"]);
     assert_eq!(
         ran.out,
-        format!("any\n  request      ANY /any\n  needs        a token of accounts\n  when         {condition}\n")
+        format!(
+            "any\n  request      ANY /any\n  needs        a token from issuer accounts\n  when         {condition}\n"
+        )
     );
     let may = |claims: &str, at: &str| {
         let ran = bench.run(&["can", "gateway.yaml", "--claims", claims, "--at", at, "--format", "csv"]);
@@ -90,7 +92,7 @@ fn conditions_are_listed_evaluated_and_explained() {
     for (claims, at, verdict) in [
         (r#"{"tier": "gold"}"#, day, "true\n"),
         (r#"{"tier": "gold"}"#, night, "false\n"),
-        ("{}", day, "unknown (it reads a value that is absent, repeated, unreadable or of another kind)\n"),
+        ("{}", day, "unknown (it reads a value that is absent, repeated, unreadable or of another type)\n"),
     ] {
         let ran = bench.run(&["explain", "gateway.yaml", "GET", "/any", "--claims", claims, "--at", at]);
         assert!(ran.out.contains(&format!("authorize     the condition `{condition}` is {verdict}")), "{}", ran.out);

@@ -7,7 +7,7 @@ use crate::config::auth::Auth;
 use crate::config::problem::Problem;
 use crate::policy::pipeline::rule::RouteAction;
 
-/// Returns one problem for each unsafe cache filter in a file that also configures these gateways.
+/// Returns one problem for each unsafe cache filter in `file`, which also contains the documents of these gateways.
 pub fn problems(file: &str, text: &str, gateways: &[GatewayFile]) -> Vec<Problem> {
     let has_authenticated_route = gateways.iter().any(has_authenticated_route);
     let caches = documents::caches(file, text)
@@ -16,7 +16,7 @@ pub fn problems(file: &str, text: &str, gateways: &[GatewayFile]) -> Vec<Problem
     caches.map(|cache| Problem { place: cache.place, message: message(cache.side).to_string() }).collect()
 }
 
-/// Whether upstream responses can depend on the caller. They cannot if every forwarding route has `auth: none`.
+/// Returns whether upstream responses can depend on the caller: whether a route without `auth: none` forwards requests.
 fn has_authenticated_route(gateway: &GatewayFile) -> bool {
     let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
     let mut authenticated = rules.filter(|rule| rule.requirements.auth != Auth::None);
@@ -26,12 +26,12 @@ fn has_authenticated_route(gateway: &GatewayFile) -> bool {
 fn message(side: CacheSide) -> &'static str {
     match side {
         CacheSide::Behind | CacheSide::Unknown => {
-            "a cache behind the gateway's filter answers one caller with the response to another: the filter removes tokens and keys, \
-             which a cache would need to tell callers apart; remove the cache"
+            "a cache filter behind the gateway's filter can serve one caller's response to another caller, because the gateway's filter \
+             removes the tokens and keys that distinguish callers; remove the cache filter"
         }
         CacheSide::InFront => {
-            "a cache in front of the gateway's filter sends requests without `Authorization` past the filter: it neither authenticates \
-             nor limits them; remove the cache"
+            "a cache filter in front of the gateway's filter can answer requests without `Authorization` before the gateway's filter \
+             authenticates or limits them; remove the cache filter"
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Notes on client settings that are valid but risky: tokens of unlisted clients, and clients that several issuers can name.
+//! Notes on valid but risky settings: tokens of unlisted clients, and client ids that every issuer can write into its tokens.
 
 use crate::config::client::ClientSettings;
 use crate::config::document::{Document, IssuerSettings};
@@ -13,7 +13,8 @@ pub fn notes(document: &Document) -> Vec<(Place, String)> {
     notes
 }
 
-/// Reports each plan that a limit assigns to a client by name, if tokens of every issuer can contain that name.
+/// Reports each plan that a limit assigns to the id of an unlisted client, if the tokens of several issuers can contain that
+/// id.
 fn plans_by_name(document: &Document) -> Vec<(Place, String)> {
     let limits = document.limits.iter().chain(document.routes.iter().flat_map(|route| &route.limits));
     let chosen = limits.filter_map(|limit| match &limit.allowance {
@@ -26,14 +27,16 @@ fn plans_by_name(document: &Document) -> Vec<(Place, String)> {
     let note = |(client, plan): &(At<String>, At<String>)| {
         let (id, plan) = (&client.value, &plan.value);
         let message = format!(
-            "every issuer may name `{id}` in its tokens, which then have the plan `{plan}` (list `{id}` under `clients`, with `token_issuers`)"
+            "every issuer can write the client id `{id}` into its tokens, and these tokens then get the plan `{plan}` (list `{id}` under `clients`, with `token_issuers`)"
         );
         (client.place.clone(), message)
     };
     open.map(note).collect()
 }
 
-/// Returns a note on what happens to an issuer's tokens for unlisted clients, unless the document sets this explicitly.
+/// Returns a note on an issuer's tokens for unlisted clients. By default they are refused, which the note reports unless
+/// `require_client` is set. With `allow_unlisted_clients`, the note warns that the tokens of a removed client are no longer
+/// restricted.
 fn about_unlisted(issuer: &IssuerSettings, document: &Document) -> Option<(Place, String)> {
     if !document.has_directory {
         return None;
@@ -42,19 +45,20 @@ fn about_unlisted(issuer: &IssuerSettings, document: &Document) -> Option<(Place
     let message = match (issuer.allow_unlisted_clients, issuer.require_client) {
         (false, Some(_)) => return None,
         (false, None) => format!(
-            "tokens of `{name}` that name a client which is not listed are refused (write `require_client: false` if that is meant, or `allow_unlisted_clients: true` to accept them)"
+            "tokens of issuer `{name}` that contain the id of an unlisted client are refused (set `require_client: false` to confirm this and remove this note, or `allow_unlisted_clients: true` to accept them)"
         ),
         (true, _) => {
             let whose = restricted(document)?;
             format!(
-                "`allow_unlisted_clients` accepts tokens of `{name}` without the limits of any client: when {whose} is removed, its tokens may do more than before"
+                "`allow_unlisted_clients` accepts tokens of issuer `{name}` for unlisted clients and applies no client's limits to them: if you remove {whose}, its tokens are allowed more than before"
             )
         }
     };
     Some((issuer.name.place.clone(), message))
 }
 
-/// Returns the clients whose entry restricts or refuses the tokens that name them.
+/// Returns the ids of the clients whose entry restricts or refuses their tokens, joined with "or" for the note. Returns `None`
+/// if there are no such clients.
 fn restricted(document: &Document) -> Option<String> {
     let is_restricted = |client: &&ClientSettings| {
         let period = client.period;
@@ -70,13 +74,13 @@ fn restricted(document: &Document) -> Option<String> {
     (!all.is_empty()).then(|| all.join(" or "))
 }
 
-/// Reports each client that the tokens of several issuers can name.
+/// Reports each client without `token_issuers`, if the document has several issuers: every issuer can write its id into tokens.
 pub fn named_by_several(clients: &[ClientSettings], issuers: &[IssuerSettings]) -> Vec<(Place, String)> {
     let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.value.as_str()).collect();
     let open = clients.iter().filter(|client| client.token_issuers.is_none() && names.len() > 1);
     let note = |client: &ClientSettings| {
         let message = format!(
-            "every issuer may name `{}` in its tokens, which then have its plan, tags and id (list the issuers that may in its entry, such as `token_issuers: [{}]`; declared: {})",
+            "every issuer can write the client id `{}` into its tokens, and these tokens then get the plan and tags of this client (list the issuers of its tokens in its entry, such as `token_issuers: [{}]`; declared: {})",
             client.id.value,
             names.first().copied().unwrap_or_default(),
             names.join(", "),

@@ -1,8 +1,8 @@
-//! Finds requests that are similar to those of a strict route but match a looser route. The requests differ in method, trailing
-//! slash, letter case or path length, or match a public path.
+//! Finds requests that are similar to those of a strict route but match a looser route or a public path.
+//! The similar requests differ in method, trailing slash, letter case or path length.
 //!
 //! Route A is looser than route B if A accepts a caller that B refuses. Only routes that can lead to the same upstream are
-//! compared, because another upstream does not serve the same resource.
+//! compared, because different upstreams serve different resources.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use crate::policy::request::route::{Method, RouteMatch};
 pub fn notes(document: &Document, policy: &Policy) -> Vec<(Place, String)> {
     let routes = RouteIndex::of(document, policy);
     let mut notes = Vec::new();
-    // Maps the name of each looser route to its location in the document and the number of its notes.
+    // Maps the name of each looser route or public path to its location in the document and the number of its notes.
     let mut named: HashMap<String, (Place, usize)> = HashMap::new();
     for strict in document.routes.iter().filter(|route| route.response.is_none() && has_requirements(route)) {
         let mut match_notes: Vec<MatchNote<'_>> = Vec::new();
@@ -49,7 +49,7 @@ pub fn notes(document: &Document, policy: &Policy) -> Vec<(Place, String)> {
         .filter(|(_, (_, count))| *count > MAX_NOTES)
         .map(|(name, (place, count))| {
             let others = count - MAX_NOTES;
-            (place, format!("{name} matches requests similar to those of {others} more, stricter routes"))
+            (place, format!("{name} also matches requests that are similar to those of other, stricter routes ({others} not listed)"))
         })
         .collect();
     more.sort();
@@ -66,7 +66,7 @@ struct RouteIndex<'d> {
 
 impl<'d> RouteIndex<'d> {
     fn of(document: &'d Document, policy: &'d Policy) -> RouteIndex<'d> {
-        // A document that compiles has its rules in the order of its routes, so the two lists correspond.
+        // The policy lists its rules in the order of the document's routes, so a rule and its route have the same index.
         let rules = policy.routes().iter().map(|(_, rule)| Rc::as_ptr(rule));
         RouteIndex { document, policy, by_rule: rules.zip(&document.routes).collect() }
     }
@@ -79,7 +79,8 @@ impl<'d> RouteIndex<'d> {
         }
     }
 
-    /// Finds the route or public path that matches a request. Ignores a match with the same pattern as the strict route.
+    /// Returns the route or public path that matches a request. Ignores a match that has the same path as the strict route,
+    /// sends a configured response or leads to another upstream.
     fn looser_match(&self, request: &ExampleRequest, strict: &Route) -> Option<LooserMatch<'d>> {
         let route = self.route(request);
         let may_share = route.is_none_or(|route| route.response.is_none() && may_share_upstream(strict, route));
@@ -111,7 +112,7 @@ impl PartialEq for LooserMatch<'_> {
     }
 }
 
-/// The requests that are similar to those of a strict route but match one looser route.
+/// The requests that are similar to those of a strict route but match one looser route or public path.
 struct MatchNote<'d> {
     looser_match: LooserMatch<'d>,
     missing: Vec<String>,
@@ -120,7 +121,7 @@ struct MatchNote<'d> {
 }
 
 impl MatchNote<'_> {
-    /// Adds a request, unless the note already has a request of the same kind.
+    /// Adds a request, unless the note already has a request with the same kind of difference.
     fn add(&mut self, kind: &'static str, request: String) {
         if !self.kinds.contains(&kind) {
             self.kinds.push(kind);
@@ -135,7 +136,7 @@ impl MatchNote<'_> {
         let line = if place.line > 0 { format!(" (line {})", place.line) } else { String::new() };
         let missing = self.missing.join(", ");
         let remedy = match self.looser_match {
-            LooserMatch::Route(_) => "give these requests their own route, or give that route the same requirements",
+            LooserMatch::Route(_) => "add a route for these requests, or give the looser route the same requirements",
             LooserMatch::Public(_) => "make the public path narrower",
         };
         format!("{requests} {verb} {name}{line} instead of {}, and therefore need {missing}: {remedy}", title(strict))
@@ -161,7 +162,7 @@ impl LooserMatch<'_> {
     }
 }
 
-/// Whether a route has requirements that another route can lack.
+/// Returns whether a route requires authentication or a condition. Only such a route can be stricter than another route.
 fn has_requirements(route: &Route) -> bool {
     has_caller(&route.auth.value) || !route.when.is_empty()
 }
@@ -197,7 +198,7 @@ fn other_case(pattern: &str) -> Vec<(&'static str, String)> {
     let segments: Vec<&str> = pattern.split('/').skip(1).collect();
     let changed = |at: usize| {
         let literal = segments.get(at).filter(|segment| !segment.starts_with('{'))?;
-        // The case of the hexadecimal digits in a percent escape has no meaning.
+        // A segment with a percent escape is skipped, because the case of its hexadecimal digits has no meaning.
         let letter = literal.char_indices().find(|(_, c)| c.is_ascii_alphabetic() && !literal.contains('%'))?.0;
         let other = |(i, c): (usize, char)| match (i == letter, c.is_ascii_uppercase()) {
             (true, true) => c.to_ascii_lowercase(),
@@ -211,8 +212,8 @@ fn other_case(pattern: &str) -> Vec<(&'static str, String)> {
     (0..segments.len()).filter_map(changed).collect()
 }
 
-/// Whether two routes can lead to the same upstream. Envoy's own routes select the upstream of a route that names none, so such
-/// a route can lead to any upstream.
+/// Returns whether two routes can lead to the same upstream. For a route without `upstream`, Envoy's own routes select the
+/// upstream, so such a route can lead to any upstream.
 fn may_share_upstream(one: &Route, other: &Route) -> bool {
     match (&one.upstream, &other.upstream) {
         (Some(one), Some(other)) => one.value == other.value,
@@ -220,22 +221,23 @@ fn may_share_upstream(one: &Route, other: &Route) -> bool {
     }
 }
 
-/// Whether two paths are equal after unneeded escapes are decoded.
+/// Returns whether two paths are equal after unneeded percent escapes are decoded.
 fn is_same_path(one: &str, other: &str) -> bool {
     one == other || spelling(one) == spelling(other)
 }
 
-/// Whether a public path equals this path or includes it in its tree. The path must be in canonical spelling.
+/// Returns whether a public path matches this path. A public path that ends with `/*` matches all paths below it. The path must
+/// be the result of [`spelling`].
 fn covers(public: &str, path: &str) -> bool {
     match public.strip_suffix("/*") {
-        Some(tree) => path.strip_prefix(&spelling(tree)).is_some_and(|rest| rest.starts_with('/')),
+        Some(folder) => path.strip_prefix(&spelling(folder)).is_some_and(|rest| rest.starts_with('/')),
         None => spelling(public) == path,
     }
 }
 
 /// Methods that upstreams commonly support.
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
-/// The maximum number of notes on one catch-all route.
+/// The maximum number of notes on one looser route or public path. One more note counts the omitted ones.
 const MAX_NOTES: usize = 3;
 
 #[cfg(test)]
@@ -262,7 +264,7 @@ mod tests {
             [
                 "5: `PUT /api/users` (another method), `GET /api/users/` (a slash at the end), `GET /api/Users` (other letter \
               case), `GET /api/users/any` (a longer path) match the looser route `ANY /api/{.+}` (line 6) instead of \
-              `GET|POST /api/users`, and therefore need no scope `admin`: give these requests their own route, or give that route the \
+              `GET|POST /api/users`, and therefore need no scope `admin`: add a route for these requests, or give the looser route the \
               same requirements"
             ]
         );
@@ -292,14 +294,18 @@ mod tests {
             ("scopes: [a]", "any_scope: [a, b]", Some("no scope `a`")),
             ("any_scope: [a, b]", "scopes: [b]", None),
             ("any_scope: [a, b]", "any_scope: [b]", None),
-            ("any_scope: [a, b]", "any_scope: [b, c]", Some("no scope of `a`, `b`")),
+            ("any_scope: [a, b]", "any_scope: [b, c]", Some("none of the scopes `a`, `b`")),
             ("auth: required", "auth: none", Some("no credential")),
             ("scopes: [a]", "auth: optional", Some("no credential")),
             ("auth: none", "auth: none", None),
             ("auth: none", "auth: required", None),
-            ("issuers: [a]", "auth: required", Some("no token of a")),
+            ("issuers: [a]", "auth: required", Some("no token from issuer a")),
             ("auth: required", "issuers: [a]", None),
-            ("require_claims: {c: [x]}", "require_claims: {c: [x, y]}", Some("no claim `c` of these values")),
+            (
+                "require_claims: {c: [x]}",
+                "require_claims: {c: [x, y]}",
+                Some("no claim `c` with one of the required values"),
+            ),
             ("require_claims: {c: [x, y]}", "require_claims: {c: [x]}", None),
             ("when: 'request.method == \"GET\"'", "auth: required", Some("not fulfil `request.method == \"GET\"`")),
             ("when: 'request.method == \"GET\"'", "when: 'request.method == \"GET\"'", None),
@@ -320,7 +326,8 @@ mod tests {
             ));
             assert_eq!(found, [""; 0], "{loose}");
         }
-        // Documents often have different rules for different methods of one path, so this is not worth a note.
+        // A route with the same path and another method is not reported, because documents often have different rules for
+        // different methods.
         let found = notes_on(
             "routes:\n- {path: /a, method: POST, scopes: [s], upstream: u}\n- {path: /a, method: GET, upstream: u}\n",
         );
@@ -360,7 +367,7 @@ mod tests {
         assert_eq!(found.len(), 4);
         assert_eq!(
             found[3],
-            "10: the looser route `ANY /{.+}` matches requests similar to those of 2 more, stricter routes"
+            "10: the looser route `ANY /{.+}` also matches requests that are similar to those of other, stricter routes (2 not listed)"
         );
     }
 }

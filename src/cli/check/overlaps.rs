@@ -17,7 +17,7 @@ pub struct OverlapNote {
     pub message: String,
 }
 
-/// Reports every pair of overlapping routes, and every public path that matches requests for a route with authentication.
+/// Reports the pairs of overlapping routes, and each public path that matches requests for a route with authentication.
 pub fn find(document: &Document, policy: &Policy) -> Vec<OverlapNote> {
     let mut overlaps = Vec::new();
     let routes: Vec<(&Route, String)> =
@@ -54,21 +54,25 @@ pub fn find(document: &Document, policy: &Policy) -> Vec<OverlapNote> {
             overlaps.push(OverlapNote {
                 line: public.path.place.line,
                 column: public.path.place.column,
-                message: format!("{path} is public, although route {} requires a token", title(route)),
+                message: format!(
+                    "{path} is public, so the authentication of route {} does not apply to it",
+                    title(route)
+                ),
             });
         }
     }
     overlaps
 }
 
-/// An example request for the comparison of routes.
+/// An example request that matches two routes, or that is similar to the requests of a route.
 pub(super) struct ExampleRequest {
     pub(super) method: String,
     pub(super) host: String,
     pub(super) path: String,
 }
 
-/// Returns the path of a route in canonical spelling. In a document that compiles, every path can be parsed.
+/// Returns the path of a route in canonical spelling: without unneeded percent escapes. A path that cannot be parsed stays
+/// unchanged, but a document that compiles has no such path.
 pub(super) fn spelling(path: &str) -> String {
     RoutePattern::parse(path).map_or_else(|_| path.to_string(), |pattern| pattern.spelling())
 }
@@ -84,8 +88,8 @@ fn shared_example(
     })
 }
 
-/// Returns the route that the policy selects for a request. The route table lists routes in document order, followed by public
-/// paths.
+/// Returns the route that the policy selects for a request. The policy lists the routes in the order of the document, and then
+/// the public paths, so the index of a rule is the index of its route.
 fn winner<'d>(request: &ExampleRequest, document: &'d Document, policy: &Policy) -> Option<&'d Route> {
     let method = Method::parse(&request.method).ok()?;
     let RouteMatch::Route { value, .. } = policy.routes().find(&request.host, &request.path, &method) else {
@@ -95,7 +99,7 @@ fn winner<'d>(request: &ExampleRequest, document: &'d Document, policy: &Policy)
     document.routes.get(index)
 }
 
-/// Returns the label of a route in this report: its name, or its methods and path.
+/// Returns the text that identifies a route in messages: its name, or its methods and path.
 pub(super) fn title(route: &Route) -> String {
     let methods = if route.methods.is_empty() { "ANY".to_string() } else { texts(&route.methods).join("|") };
     route.name.as_ref().map_or_else(|| format!("`{methods} {}`", route.path.value), |name| format!("`{name}`"))
@@ -108,7 +112,8 @@ fn first_segments_differ(first: &str, second: &str) -> bool {
     }
 }
 
-/// Returns an element that both lists match; an empty list matches everything.
+/// Returns a method or host that both lists match. `intersect` returns a value that matches one element of each list. An empty
+/// list matches everything; if both lists are empty, the result is `any`.
 fn common(
     first: &[&str],
     second: &[&str],
@@ -134,7 +139,7 @@ fn common_host(first: &str, second: &str) -> Option<String> {
     }
 }
 
-/// Returns a path that both patterns match. Both patterns are in canonical spelling.
+/// Returns a path that both patterns match. Both patterns must be in canonical spelling.
 pub fn common_path(first: &str, second: &str) -> Option<String> {
     let (mut first, mut second) = (first.split('/').skip(1).peekable(), second.split('/').skip(1).peekable());
     let mut path = String::new();
@@ -148,7 +153,7 @@ pub fn common_path(first: &str, second: &str) -> Option<String> {
         if a == TAIL || b == TAIL {
             let (longer, rest) = if a == TAIL { (b, &mut second) } else { (a, &mut first) };
             let rest: Vec<&str> = std::iter::once(longer).chain(rest).map(example).collect();
-            // The tail of a pattern matches at least one non-empty segment.
+            // `{.+}` matches at least one character, so it does not match an empty rest.
             return (rest != [""]).then(|| path + &rest.join("/"));
         }
         match (a.starts_with('{'), b.starts_with('{')) {
@@ -162,7 +167,7 @@ pub fn common_path(first: &str, second: &str) -> Option<String> {
     }
 }
 
-/// Returns a segment that matches this segment of a pattern.
+/// Returns an example of a path segment that matches this segment of a pattern.
 pub(super) fn example(segment: &str) -> &str {
     if segment.starts_with('{') { "any" } else { segment }
 }
@@ -215,9 +220,9 @@ mod tests {
             messages(text),
             [
                 "7:3: GET /docs/secret goes to `ANY /docs/secret` (line 5), not to `ANY /{any}/%73ecret`",
-                "2:16: /docs/secret is public, although route `ANY /docs/secret` requires a token",
-                "2:16: /docs/secret is public, although route `ANY /{any}/%73ecret` requires a token",
-                "2:29: /free is public, although route `ANY /fre%65` requires a token",
+                "2:16: /docs/secret is public, so the authentication of route `ANY /docs/secret` does not apply to it",
+                "2:16: /docs/secret is public, so the authentication of route `ANY /{any}/%73ecret` does not apply to it",
+                "2:29: /free is public, so the authentication of route `ANY /fre%65` does not apply to it",
             ]
         );
     }
@@ -229,7 +234,7 @@ mod tests {
             routes:\n- {path: /docs/secret}\n- {path: '/{any}/thing', auth: none}\n";
         assert_eq!(
             messages(text),
-            ["2:16: /docs/secret is public, although route `ANY /docs/secret` requires a token"]
+            ["2:16: /docs/secret is public, so the authentication of route `ANY /docs/secret` does not apply to it"]
         );
     }
 }

@@ -3,7 +3,7 @@
 use crate::config::document::Document;
 use crate::config::problem::Place;
 
-/// The highest bit in the integers that every JSON reader keeps exact (RFC 8259 §6).
+/// The highest bit of the integers that every JSON parser reads exactly (RFC 8259 §6).
 const HIGHEST_EXACT_BIT: u16 = 52;
 
 /// Returns the notes on a document, each with its location.
@@ -24,7 +24,7 @@ pub fn notes(document: &Document) -> Vec<(Place, String)> {
         if let Some(permission) = highest.filter(|permission| permission.bit.value > HIGHEST_EXACT_BIT) {
             let (domain, name, bit) = (&domain.name.value, &permission.name.value, permission.bit.value);
             let message = format!(
-                "a claim with `{domain}.{name}` (bit {bit}) must be text: JSON numbers are exact up to bit {HIGHEST_EXACT_BIT}"
+                "a claim with `{domain}.{name}` (bit {bit}) must be a string: JSON numbers are exact only up to bit {HIGHEST_EXACT_BIT}"
             );
             notes.push((permission.bit.place.clone(), message));
         }

@@ -4,13 +4,13 @@ use crate::config::auth::Auth;
 use crate::config::document::Route;
 use crate::config::problem::At;
 
-/// Whether a route accepts only authenticated callers.
+/// Returns whether a route with this `auth` accepts only authenticated callers.
 pub fn has_caller(auth: &Auth) -> bool {
     !matches!(auth, Auth::None | Auth::Optional)
 }
 
-/// Returns the requirements of the strict route that the looser route does not have. Each item completes the sentence "and so
-/// need …" in the note.
+/// Returns the requirements of the strict route that the looser route does not have. Each item completes the phrase "and
+/// therefore need …" in a note of `looser_routes.rs`.
 pub fn missing(strict: &Route, loose: &Route) -> Vec<String> {
     let mut missing = Vec::new();
     missing.extend(
@@ -39,19 +39,19 @@ pub fn missing(strict: &Route, loose: &Route) -> Vec<String> {
             .iter()
             .any(|other| other.claim == claim.claim && other.any_of.iter().all(|value| claim.any_of.contains(value)));
         if !is_kept {
-            missing.push(format!("no claim `{}` of these values", claim.claim.text));
+            missing.push(format!("no claim `{}` with one of the required values", claim.claim.text));
         }
     }
     let issuers = values(&strict.issuers);
     let has_same_issuers = !loose.issuers.is_empty() && loose.issuers.iter().all(|i| issuers.contains(&i.value));
     if !issuers.is_empty() && !has_same_issuers {
-        missing.push(format!("no token of {}", issuers.join(" or ")));
+        missing.push(format!("no token from issuer {}", issuers.join(" or ")));
     }
     missing
 }
 
-/// Returns the requirements of the strict route that a public path does not have. Each item completes the sentence "and so need
-/// …" in the note.
+/// Returns the requirements of the strict route that a public path does not have. Each item completes the phrase "and therefore
+/// need …" in a note of `looser_routes.rs`.
 pub fn missing_on_public_path(strict: &Route) -> Vec<String> {
     match has_caller(&strict.auth.value) {
         true => vec![NO_CREDENTIAL.to_string()],
@@ -66,7 +66,7 @@ fn credentials(strict: &Auth, loose: &Auth) -> Option<String> {
         auth.kinds().iter().map(|kind| kind.word().replace('_', " ")).collect::<Vec<_>>().join(between)
     };
     let is_met = match (strict, loose) {
-        // All accepted credentials satisfy the strict route if each set of credentials of the looser route does.
+        // Each arm checks whether every set of credentials that the looser route accepts also satisfies the strict route.
         (Auth::AnyOf(accepted), Auth::AnyOf(others)) => others.iter().all(|kind| accepted.contains(kind)),
         (Auth::AnyOf(accepted), Auth::AllOf(others)) => others.iter().any(|kind| accepted.contains(kind)),
         (Auth::AllOf(demanded), Auth::AllOf(others)) => demanded.iter().all(|kind| others.contains(kind)),
@@ -89,7 +89,7 @@ fn names(
     let one_is_needed =
         any.iter().any(is_needed) || !other_any.is_empty() && other_any.iter().all(|name| any.contains(name));
     if !any.is_empty() && !one_is_needed {
-        missing.push(format!("no {what} of `{}`", any.join("`, `")));
+        missing.push(format!("none of the {what}s `{}`", any.join("`, `")));
     }
 }
 

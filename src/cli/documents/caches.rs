@@ -1,10 +1,10 @@
 //! Finds Envoy's cache filters in the filter chains that contain this filter.
-//! A cache in front of this filter lets requests bypass it; a cache behind this filter serves one caller's response to another.
+//! A cache in front of this filter lets requests bypass it; a cache behind it can serve one caller's response to another.
 
 use crate::config::node::{Node, Position, Value};
 use crate::config::problem::Place;
 
-/// A cache filter in the same filter chain.
+/// A cache filter in the same filter chain as this filter.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CacheFilter {
     /// The location of the cache filter in the file.
@@ -24,7 +24,7 @@ pub enum CacheSide {
     Unknown,
 }
 
-/// Returns the caches in the documents of one file. `is_ours` returns whether a node configures this plugin.
+/// Returns the cache filters in the YAML documents of one file. `is_ours` returns whether a node configures this plugin.
 pub fn find(roots: &[Node], is_ours: &dyn Fn(&Node) -> bool) -> Vec<CacheFilter> {
     let mut found = Vec::new();
     let is_manifest = |root: &&Node| root.get("apiVersion").is_some();
@@ -67,8 +67,8 @@ fn children(node: &Node, path: &str, mut visit: impl FnMut(&Node, String)) {
     }
 }
 
-/// Whether a filter's entry configures a cache. Searches all levels, because composite filters and discovered filters can
-/// contain a cache.
+/// Returns whether an entry of `http_filters` configures a cache. Searches all levels, because composite filters and discovered
+/// filters can contain a cache.
 fn holds_cache(node: &Node) -> bool {
     let mut found = is_cache(node);
     children(node, "", |child, _| found = found || holds_cache(child));

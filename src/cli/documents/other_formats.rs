@@ -3,7 +3,8 @@
 use super::is_gateway;
 use crate::config::node::{Node, Value};
 
-/// Returns the format of a document and the command that reads it, unless the document may be a gateway document.
+/// Returns a message with the format of a document and the command that accepts it. Returns `None` for a gateway document and
+/// for an unknown format.
 pub fn kind(root: &Node) -> Option<&'static str> {
     let Value::Map(entries) = &root.value else { return None };
     if is_gateway(root) {
@@ -23,7 +24,7 @@ pub fn kind(root: &Node) -> Option<&'static str> {
         Some("this is an OpenAPI document, which no command reads yet; a gateway document has `routes`")
     } else if has("paths") {
         Some(
-            "this has the `paths` of another gateway: convert it with `portcullis import`; a gateway document has `routes`",
+            "this document has `paths`, a key of another gateway's format: convert it with `portcullis import`; a gateway document has `routes`",
         )
     } else {
         None

@@ -14,7 +14,8 @@ pub fn read(given: Option<&str>) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// Adds the `content-length` header that a client would send.
+/// Adds the `content-length` header that a client would send, unless the request already has a header with its length or
+/// coding.
 pub fn announce(request: &mut Vec<(String, String)>, body: &[u8]) {
     let named = |(name, _): &(String, String)| name == "content-length" || name == "transfer-encoding";
     if !body.is_empty() && !request.iter().any(named) {
@@ -22,7 +23,7 @@ pub fn announce(request: &mut Vec<(String, String)>, body: &[u8]) {
     }
 }
 
-/// Adds the verdict on the body to the trace, before the step `forward`.
+/// Adds the verdict on the body to the trace, before the step `forward`. Removes that step if the request was refused.
 pub fn note_judgement(sent: &Sent, audit: &AuditRecord, trace: &mut Vec<TraceStep>) {
     if !sent.was_inspected {
         return;

@@ -3,7 +3,7 @@
 use crate::config::client::hex_bytes;
 use crate::policy::request::peer::Certificate;
 
-/// Returns a certificate with this SPIFFE ID, with this SHA-256 hash in hexadecimal digits, or otherwise with this DNS name.
+/// Parses the value of `--certificate`: a SPIFFE ID, a SHA-256 hash in hexadecimal digits, or a DNS name.
 pub fn parse(text: &str) -> Result<Certificate, String> {
     let unlike_any = Certificate { sha256: [0xff; 32], ..Certificate::default() };
     if text.starts_with("spiffe://") {
@@ -15,7 +15,7 @@ pub fn parse(text: &str) -> Result<Certificate, String> {
     match !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) {
         true => Ok(Certificate { dns: Some(text.to_string()), ..unlike_any }),
         false => {
-            Err("expected a SPIFFE id, a DNS name, or 64 hexadecimal digits (SHA-256 of the DER form)".to_string())
+            Err("expected a SPIFFE ID, a DNS name, or 64 hexadecimal digits (SHA-256 of the DER form)".to_string())
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A token whose signature counts as valid in this one command; the filter makes all other checks as usual.
+//! Builds tokens for simulated requests: their signatures count as valid, and the filter makes all other checks as usual.
 
 use std::time::Duration;
 
@@ -19,18 +19,19 @@ use crate::policy::polled::{DocumentKind, Polled};
 /// A token, and the part of the request in which its issuer expects it.
 pub struct HypotheticalToken {
     text: String,
-    /// The signing input that passes the signature check; `None` for a token with a real signature.
+    /// The encoded header and claims, joined with a dot (the JWS signing input). [`SignatureVerifier::verify`] accepts this
+    /// input with any signature. `None` for a token whose real signature is verified.
     signing_input: Option<String>,
     source: TokenSource,
 }
 
-/// The claims of the token.
+/// The options `--claims` and `--issuer`, from which a token is built.
 #[derive(Args)]
 pub struct SupposedClaims {
     /// The claims of a token that counts as validly signed, as a JSON object; iss, aud, iat and exp are added if missing
     #[arg(long, value_name = "JSON")]
     claims: Option<String>,
-    /// The issuer of the claims, by its name in the document
+    /// The name of the token's issuer in the document
     #[arg(long, value_name = "NAME", requires = "claims")]
     issuer: Option<String>,
 }
@@ -42,7 +43,8 @@ impl SupposedClaims {
     }
 }
 
-/// Builds a token. Missing registered claims get the values of an ordinary token of this issuer that is valid for five minutes.
+/// Builds a token. If `iss`, `aud`, `iat` or `exp` is missing, it gets the value of an ordinary token of this issuer that is
+/// valid for five minutes.
 pub fn token(
     document: &Document,
     claims: &str,
@@ -66,21 +68,21 @@ pub fn token(
     Ok(HypotheticalToken::build(&header, &Value::Object(claims), issuer))
 }
 
-/// Builds a token with this header and these claims; its signature counts as valid. The `kid` is removed, because the key does
-/// not matter.
+/// Builds a token with this header and these claims; its signature counts as valid. Returns `None` if the document has no
+/// issuer for the `iss` claim. Removes the `kid`, so that any key of the issuer can be used.
 pub fn with_assumed_signature(document: &Document, header: &Value, claims: &Value) -> Option<HypotheticalToken> {
     let mut header = header.clone();
     header.as_object_mut().map(|members| members.remove("kid"));
     Some(HypotheticalToken::build(&header, claims, issuer_of(document, claims)?))
 }
 
-/// Wraps a real token, whose signature the filter verifies.
+/// Wraps a real token, whose signature the filter verifies. Returns `None` if the document has no issuer for the `iss` claim.
 pub fn with_real_signature(document: &Document, token: &str, claims: &Value) -> Option<HypotheticalToken> {
     let source = source_of(issuer_of(document, claims)?);
     Some(HypotheticalToken { text: token.to_string(), signing_input: None, source })
 }
 
-/// Returns the issuer that the `iss` claim names.
+/// Returns the issuer whose `issuer` key equals the `iss` claim.
 pub fn issuer_of<'d>(document: &'d Document, claims: &Value) -> Option<&'d IssuerSettings> {
     let iss = claims.get("iss").and_then(Value::as_str);
     document.issuers.iter().find(|issuer| Some(issuer.issuer.value.as_str()) == iss)
@@ -90,7 +92,8 @@ fn source_of(issuer: &IssuerSettings) -> TokenSource {
     issuer.token_from.first().cloned().unwrap_or(TokenSource::Bearer)
 }
 
-/// Installs stand-in keys for every algorithm at every remote issuer. The filter never verifies a signature with these keys.
+/// Installs a stand-in key set for every remote issuer, with a key for each asymmetric algorithm. Without it, a simulated
+/// request would wait for the key set.
 pub fn publish_keys(polled: &mut Polled, now: Duration) {
     for id in published::ids_of_kind(polled, |what| matches!(what, DocumentKind::KeySet)) {
         // If the stand-in key set cannot be installed, the verdict reports that the request waits for keys.
@@ -125,7 +128,8 @@ impl HypotheticalToken {
     }
 }
 
-/// Accepts the signature of this token and refuses the signature of every other token in the same request.
+/// For a token whose signature counts as valid, accepts only this token and refuses every other token in the request. For a
+/// token with a real signature, verifies the signature.
 impl SignatureVerifier for HypotheticalToken {
     fn verify(&self, key: &VerifyingKey, algorithm: Algorithm, signing_input: &[u8], signature: &[u8]) -> bool {
         match &self.signing_input {
@@ -135,8 +139,8 @@ impl SignatureVerifier for HypotheticalToken {
     }
 }
 
-/// Returns the issuer with this name. Without a name, returns the issuer that the `iss` claim names, or the first issuer if the
-/// claim names none. Without an `iss` claim, returns the only issuer.
+/// Returns the issuer with this name. Without a name, returns the issuer whose `issuer` key equals the `iss` claim, or the
+/// first issuer if there is no such issuer. Without a name and an `iss` claim, the document must have exactly one issuer.
 fn choose_issuer<'d>(
     document: &'d Document,
     claims: &Map<String, Value>,
@@ -172,8 +176,8 @@ fn algorithm(issuer: &IssuerSettings) -> Result<Algorithm, Failure> {
     found.ok_or_else(|| Failure::Message(format!("issuer `{}` has no key for its algorithms", issuer.name.value)))
 }
 
-/// Returns a key set with one key of each type. The curve points are generators (SEC 2); the modulus is an arbitrary large odd
-/// number.
+/// Returns a key set with one key of each type and curve. The points of the NIST curves are the generators (SEC 2), and the RSA
+/// modulus is an arbitrary large odd number.
 fn key_set() -> String {
     let mut modulus = vec![0xff_u8; 256];
     if let Some(first) = modulus.first_mut() {
@@ -191,7 +195,7 @@ fn key_set() -> String {
     keys.to_string()
 }
 
-/// Returns a JWK for a point in the uncompressed form of SEC 1 §2.3.3: the byte 4, x, y.
+/// Returns a JWK for a point in the uncompressed form of SEC 1 §2.3.3: the byte 4, followed by x and y.
 fn point(curve: &str, sec1: &[u8]) -> Value {
     let coordinates = sec1.strip_prefix(&[4]).unwrap_or_default();
     let (x, y) = coordinates.split_at_checked(coordinates.len() / 2).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Simulates the requests of a stand-in caller: adds the credentials and returns the filter's verdict.
+//! Simulates requests: adds the given credentials to each request and returns the filter's verdict.
 
 use std::time::Duration;
 
@@ -43,13 +43,14 @@ pub struct SimulatedVerdict {
     pub allowed: bool,
     /// The reason in the audit record.
     pub reason: &'static str,
-    /// The detail of the reason.
+    /// More detail on the reason, if the audit record has it.
     pub detail: Option<String>,
 }
 
 impl<'g> SimulatedGateway<'g> {
-    /// Starts a gateway with fixed polled documents. Remote issuers have the key set of the file, or stand-in keys if tokens
-    /// are only simulated. The document of clients is the given string or an empty document; the revocation list is empty.
+    /// Starts a gateway with fixed polled documents. `keys` is the name of a file with the key set of all remote issuers;
+    /// without it, they get stand-in keys. `clients` is the text of the document of clients; without it, that document is
+    /// empty. The revocation list is always empty.
     pub fn new(
         gateway: &'g GatewayFile,
         keys: Option<&str>,
@@ -91,8 +92,8 @@ impl<'g> SimulatedGateway<'g> {
         let audit = transaction.record();
         Ok(SimulatedVerdict {
             route: audit.route.as_ref().map(|route| route.to_string()),
-            // Query and body checks run after the caller is authorized. Simulated requests have no query and no body, so the
-            // result of these checks is ignored.
+            // Query and body checks run after the caller is authorized. Simulated requests have no query and no body, so a
+            // refusal by these checks counts as allowed.
             allowed: audit.outcome != audit::Outcome::Deny || audit.code == Some("VALIDATION_FAILED"),
             reason: audit.reason,
             detail: audit.detail.as_ref().map(|detail| detail.to_string()),
@@ -100,8 +101,8 @@ impl<'g> SimulatedGateway<'g> {
     }
 }
 
-/// Adds a key to the request, in a place where the document expects keys. Prefers a place that does not already contain a
-/// token.
+/// Adds an API key to the request, in a place where the document expects keys. Does not use the `authorization` header if it
+/// already contains a token, unless the document has no other place.
 fn attach_key(document: &Document, key: &str, request: &mut Vec<(String, String)>) {
     let has_token = request.iter().any(|(name, _)| name == "authorization");
     let places = || document.api_keys.iter().flat_map(|keys| &keys.from).map(|place| &place.value);

@@ -10,7 +10,7 @@ use crate::policy::credentials::clients::ReadClients;
 use crate::policy::polled::{DocumentKind, Polled};
 use crate::policy::verdict::wait::PolledId;
 
-/// Installs the key set of this file for every remote issuer.
+/// Installs the key set in this file for every remote issuer.
 pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failure> {
     let text = gateway::read_whole(file)?;
     for id in ids_of_kind(polled, |what| matches!(what, DocumentKind::KeySet)) {
@@ -19,7 +19,7 @@ pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failur
     Ok(())
 }
 
-/// Installs the revocation list of this file, or an empty list. Returns true if it installed the empty list.
+/// Installs the revocation list in this file, or an empty list. Returns true if it installed the empty list.
 pub fn revocations(
     polled: &mut Polled,
     gateway: &GatewayFile,
@@ -56,12 +56,13 @@ pub fn client_text(polled: &mut Polled, text: Option<&str>, now: Duration) -> Re
     for id in ids_of_kind(polled, |what| matches!(what, DocumentKind::Clients(_))) {
         polled
             .install(id, text.unwrap_or(NO_CLIENTS).as_bytes(), now)
-            .map_err(|fault| format!("the clients: {fault}"))?;
+            .map_err(|fault| format!("the document of clients is not valid: {fault}"))?;
     }
     Ok(())
 }
 
-/// Installs a document. Problems are reported in the same format as by the `check` commands for these documents.
+/// Installs the content of `file` for these polled documents, or `empty` without a file. Returns true if it installed `empty`.
+/// `check` reports the problems of the file with their locations.
 fn install(
     polled: &mut Polled,
     documents: &[PolledId],
@@ -81,7 +82,7 @@ fn install(
     Ok(file.is_none() && !documents.is_empty())
 }
 
-/// Returns the polled documents of one kind.
+/// Returns the ids of the polled documents of one kind.
 pub fn ids_of_kind(polled: &Polled, is_wanted: impl Fn(&DocumentKind) -> bool) -> Vec<PolledId> {
     polled.plans().filter(|(_, plan)| is_wanted(&plan.what)).map(|(id, _)| id).collect()
 }

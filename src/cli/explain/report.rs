@@ -14,7 +14,7 @@ pub struct ExplainReport<'v> {
     pub request: &'v [(String, String)],
     /// The result of each stage.
     pub trace: &'v [TraceStep],
-    /// The audit record.
+    /// The audit record, with the route and the reason of the verdict.
     pub audit: &'v AuditRecord,
     /// The edited request or the reply that results from the decision.
     pub sent: &'v Sent,
@@ -74,7 +74,7 @@ impl ExplainReport<'_> {
         report
     }
 
-    /// Returns the request's headers after the edits of the filter.
+    /// Returns the request's headers after the edits of the filter, without the signatures of tokens.
     fn forwarded(&self) -> Vec<(String, String)> {
         let mut headers = self.request.to_vec();
         for edit in &self.sent.request {

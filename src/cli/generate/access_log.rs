@@ -7,9 +7,9 @@ use super::local_reply::{HAS_ID, ID, MADE_ID};
 
 /// Returns three loggers with mutually exclusive conditions, so that each request has exactly one line.
 ///
-/// Evaluating a CEL expression takes microseconds, and three expressions cost as much as the whole decision. So an expression
-/// comes last in each condition. Envoy evaluates it only if the cheap conditions cannot classify the request: because the
-/// client disconnected, or because Envoy itself can send the same kind of reply.
+/// Evaluating a CEL expression takes microseconds, and three expressions cost as much as the filter's whole decision. An
+/// expression therefore comes last in each condition. Envoy evaluates it only if the cheap conditions cannot classify the
+/// request, because the client disconnected or because Envoy itself can send a reply with the same status.
 pub fn loggers() -> Value {
     let failed = || any(vec![status("EQ", 0), status("GE", 400)]);
     let undecided_if = |condition: String| all(vec![failed(), ambiguous_status(), expression("audit", &condition)]);
@@ -36,8 +36,8 @@ fn decided_if() -> Value {
     any(vec![all(vec![status("GE", 1), status("LE", 399)]), refused, expression("audit", RECORDED)])
 }
 
-/// Matches replies that Envoy itself may have sent. These replies lack the refusal mark of the filter, or have a status that
-/// Envoy can send before it removes a forged mark from the request.
+/// Returns a condition that is true for replies that Envoy itself might have sent: the request lacks the header that
+/// [`replied`] checks, or the reply has a status that Envoy can send before it removes this header from a client's request.
 fn ambiguous_status() -> Value {
     let others = [status("LE", 400), all(vec![status("GE", 408), status("LE", 428)]), status("GE", 430)];
     any([replied(false)].into_iter().chain(others).collect())
@@ -54,9 +54,9 @@ fn logger(name: &str, condition: &Value, format: &Value) -> Value {
     })
 }
 
-/// Returns the format for requests that the filter decided. The audit record is already JSON, and only a text format can embed it
-/// without quotes. All other fields are numbers, or strings from Envoy without characters that JSON must escape. No field
-/// contains client input.
+/// Returns the format for requests that the filter decided. The audit record is already JSON, and only a text format can embed
+/// it without quotes. All other fields are numbers, or strings from Envoy without characters that JSON must escape. None of
+/// these other fields contains client input.
 fn decided() -> String {
     concat!(
         r#"{"time":"%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%","audit":%FILTER_STATE(wasm.portcullis:PLAIN)%,"#,
@@ -68,8 +68,8 @@ fn decided() -> String {
     .to_string()
 }
 
-/// Returns the format for requests that never reached the filter: malformed, too large or too slow requests. Envoy's JSON
-/// formatter escapes the values.
+/// Returns the format for requests that never reached the filter, such as malformed, too large or too slow requests. Envoy's
+/// JSON formatter escapes the values.
 fn undecided(id: &str) -> Value {
     json!({
         "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
@@ -83,5 +83,6 @@ fn undecided(id: &str) -> Value {
     })
 }
 
-/// Whether the filter has stored its audit record. The filter stores the record before anything else can end the request.
+/// A CEL expression that is true if the filter has stored its audit record. The filter stores the record before another filter
+/// can end the request.
 const RECORDED: &str = "'wasm.portcullis' in filter_state";

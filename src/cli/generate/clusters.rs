@@ -40,8 +40,10 @@ pub fn clusters(document: &Document, options: &EnvoyOptions, problems: &mut Prob
         add(&mut addresses, &polled.cluster, &polled.uri, problems);
     }
     for route in document.routes.iter().filter(|r| r.upstream.is_none() && r.response.is_none()) {
-        problems
-            .add(&route.place, "has neither `upstream` nor `response`; a generated configuration has no other routes");
+        problems.add(
+            &route.place,
+            "has neither `upstream` nor `response`; add one, because a generated configuration has no other routes",
+        );
     }
     let is_grpc = |name: &str| service.is_some_and(|service| service.cluster.value == name);
     addresses.into_iter().map(|(name, url)| cluster(name, url, is_grpc(name), options)).collect()
@@ -58,8 +60,8 @@ fn add<'d>(addresses: &mut BTreeMap<&'d str, &'d Url>, name: &'d str, url: &'d A
 
 fn cluster(name: &str, url: &Url, is_grpc: bool, options: &EnvoyOptions) -> Value {
     let ip = url.host.parse::<IpAddr>().ok();
-    // Each unfinished client request occupies one connection of an HTTP/1 upstream. So the limit is higher than the number of
-    // streams that a few clients can open.
+    // Each unfinished client request occupies one connection of an HTTP/1 upstream. The limit is therefore higher than the
+    // number of streams that a few clients can open.
     let most = options.traffic.upstream_max_requests;
     let mut cluster = json!({
         "name": name,
@@ -71,8 +73,8 @@ fn cluster(name: &str, url: &Url, is_grpc: bool, options: &EnvoyOptions) -> Valu
             "cluster_name": name,
             "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": socket(&url.host, url.port) } }] }],
         },
-        // If a client does not read its responses, each of its requests occupies this number of bytes. With a much lower limit, a
-        // full HTTP/2 connection pauses and resumes all its streams more often, which costs more than the memory.
+        // If a client does not read its responses, each of its requests occupies up to this number of bytes. With a much lower
+        // limit, a full HTTP/2 connection pauses and resumes all its streams more often, which costs more than the memory.
         "per_connection_buffer_limit_bytes": 262_144,
         "type": if ip.is_some() { "STATIC" } else { "STRICT_DNS" },
     });
@@ -110,8 +112,8 @@ fn tls(host: &str, ip: Option<IpAddr>, options: &EnvoyOptions) -> Value {
     json!({ "name": "envoy.transport_sockets.tls", "typed_config": context })
 }
 
-/// Returns the HTTP versions of a cluster. gRPC uses only HTTP/2. Other upstreams use HTTP/2 if ALPN selects it, otherwise
-/// HTTP/1.1.
+/// Returns the HTTP versions of a cluster. A gRPC service uses only HTTP/2. An upstream with TLS uses HTTP/2 if ALPN selects
+/// it, and HTTP/1.1 otherwise.
 fn http(is_grpc: bool) -> Value {
     // With this option, a malformed response ends only its stream. Otherwise it would end the shared connection.
     let http2 = json!({ "override_stream_error_on_invalid_http_message": true });

@@ -21,9 +21,10 @@ pub fn status(operator: &str, number: u16) -> Value {
     json!({ "status_code_filter": { "comparison": { "op": operator, "value": value } } })
 }
 
-/// Returns a condition on the mark that the filter adds to its own refusals: the mark is present, or it is absent.
-pub fn replied(marked: bool) -> Value {
-    json!({ "header_filter": { "header": { "name": REPLIED_HEADER, "present_match": true, "invert_match": !marked } } })
+/// Returns a condition on [`REPLIED_HEADER`], which the filter sets on a request that it refuses. The condition is true if the
+/// request has the header; for `false`, if the request lacks it.
+pub fn replied(is_present: bool) -> Value {
+    json!({ "header_filter": { "header": { "name": REPLIED_HEADER, "present_match": true, "invert_match": !is_present } } })
 }
 
 /// Returns a CEL expression as a condition. An expression takes microseconds; the cost of all other conditions is negligible.

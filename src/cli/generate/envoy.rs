@@ -26,7 +26,7 @@ pub fn bootstrap(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut P
     bootstrap
 }
 
-/// Turns labels in the names of the filter's statistics into Envoy's tags.
+/// Returns the rules by which Envoy converts labels in the names of the filter's statistics to tags.
 fn stats_tags() -> Vec<Value> {
     tag_rules().map(|(label, rule)| json!({ "tag_name": label, "regex": rule })).collect()
 }
@@ -34,8 +34,8 @@ fn stats_tags() -> Vec<Value> {
 /// Returns the settings that shed load before the proxy runs out of memory or file descriptors. At 95 % of the heap limit,
 /// Envoy refuses new requests.
 ///
-/// From 75 % on, Envoy resets the HTTP/2 streams with the largest buffers, and shortens the idle timeouts of streams and
-/// connections. Envoy does not track the buffers of HTTP/1 streams.
+/// From 75 % of the heap limit, Envoy resets the HTTP/2 streams with the largest buffers, and shortens the idle timeouts of
+/// streams and connections. Envoy does not track the buffers of HTTP/1 streams.
 fn overload_manager(traffic: &TrafficOptions) -> Value {
     let trigger = |value: f64| json!([{ "name": HEAP, "threshold": { "value": value } }]);
     let rising = json!([{ "name": HEAP, "scaled": { "scaling_threshold": 0.75, "saturation_threshold": 0.95 } }]);
@@ -78,6 +78,6 @@ fn overload_manager(traffic: &TrafficOptions) -> Value {
 }
 
 const HEAP: &str = "envoy.resource_monitors.fixed_heap";
-/// Envoy does not reset streams that buffer less than 128 KiB, given as a power of two. This is less than the connection buffer
-/// of an upstream, so Envoy can reset the streams of clients that do not read their responses.
+/// Envoy can reset streams that buffer at least 2^17 bytes (128 KiB). This is less than the connection buffer of an upstream,
+/// so Envoy can reset the streams of clients that do not read their responses.
 const TRACKED_FROM: u32 = 17;

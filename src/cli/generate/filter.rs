@@ -1,4 +1,4 @@
-//! Generates the filter's entry in the chain: it fails closed, reloads after a second, and names the variables with secrets.
+//! Generates the filter's entry in `http_filters`: it fails closed, reloads after a second, and lists the secret variables.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::cli::gateway::GatewayFile;
 use crate::cli::module::Module;
 use crate::config::document::{Document, IssuerKeySettings};
 
-/// The name of the filter's entry. Envoy also records this name as the sender of local replies.
+/// The name of the filter's entry. Envoy also records this name as the owner of the filter's local replies.
 pub const FILTER: &str = "portcullis";
 
 /// Returns the entry for `http_filters`.
@@ -43,7 +43,7 @@ pub fn wasm(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     })
 }
 
-/// Returns the document in the form that the plugin receives.
+/// Returns the document as the `configuration` of the plugin.
 fn embedded(configuration: &Value, form: EmbeddedForm) -> Value {
     let (kind, value) = match form {
         EmbeddedForm::Json => ("StringValue", Value::String(configuration.to_string())),

@@ -29,8 +29,8 @@ pub fn listener(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     })
 }
 
-/// Returns the buffer limit of every connection for Envoy versions that ignore the limit of the virtual host for held bodies;
-/// otherwise 0.
+/// Returns the buffer limit in bytes that each connection needs for held bodies. Returns 0 if no route holds bodies, or if this
+/// Envoy version applies the `request_body_buffer_limit` of the virtual host.
 fn raised_buffer_bytes(gateway: &GatewayFile, options: &EnvoyOptions) -> u64 {
     let held = gateway.policy.largest_buffered_body().filter(|_| options.envoy_version < RAISES_BUFFER_LIMIT);
     held.map_or(0, buffer_limit)
@@ -39,9 +39,9 @@ fn raised_buffer_bytes(gateway: &GatewayFile, options: &EnvoyOptions) -> u64 {
 /// Returns a note on the raised buffer limit, if the Envoy version needs it.
 pub fn note(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String> {
     let (version, bytes) = (options.envoy_version, raised_buffer_bytes(gateway, options));
-    let how = "because the largest held body needs that many";
+    let how = "because the largest body that a route holds back needs this limit";
     (bytes > 0)
-        .then(|| format!("with Envoy {version}, every connection and stream may buffer up to {bytes} bytes, {how}"))
+        .then(|| format!("with Envoy {version}, every connection and stream can buffer up to {bytes} bytes, {how}"))
 }
 
 /// Returns the connection manager, which checks every request before the filter receives it.
@@ -94,14 +94,16 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "preserve_external_request_id": true,
         "request_headers_timeout": "10s",
-        // Without these settings, Envoy changes the client's request id, because it encodes its tracing decision in the id.
+        // With the default of `pack_trace_reason`, Envoy changes the client's request id, because it encodes its tracing
+        // decision in the id.
         "request_id_extension": { "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
             "pack_trace_reason": false,
         }},
         "request_timeout": options.traffic.request_timeout(largest_body.is_some()),
         "route_config": routes(largest_body),
-        // The virtual host also removes the upstream's `server` header, so the client never receives one.
+        // Envoy adds no `server` header, and the route configuration removes that of the upstream, so the client never receives
+        // one.
         "server_header_transformation": "PASS_THROUGH",
         "stat_prefix": "portcullis",
         "stream_idle_timeout": options.traffic.idle_timeout(),
@@ -111,15 +113,15 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     })
 }
 
-/// Returns the headers that Envoy removes from client requests: the cluster name, the refusal mark, and the client's address if
-/// no proxy in front is trusted. The filter itself removes headers that override the request line.
+/// Returns the headers that Envoy removes from client requests: [`UPSTREAM_HEADER`], [`REPLIED_HEADER`], and [`FROM_PROXIES`]
+/// if no proxy in front is trusted. The filter itself removes headers that override the method or the path.
 fn untrusted_headers(options: &EnvoyOptions) -> Value {
     let proxies = if options.trusted_hops == 0 { FROM_PROXIES.as_slice() } else { &[] };
     [UPSTREAM_HEADER, REPLIED_HEADER].iter().chain(proxies).map(|name| json!({ "remove": name })).collect()
 }
 
-/// Returns the routes. The filter names the cluster in a header; a request without the header is refused, even if the filter did
-/// not run.
+/// Returns the routes. The filter writes the cluster into [`UPSTREAM_HEADER`]. Envoy refuses a request without this header,
+/// even if the filter did not run.
 fn routes(largest_body: Option<u64>) -> Value {
     let refused = match largest_body {
         None => json!({ "name": "refused", "match": { "prefix": "/" }, "direct_response": { "status": 403 } }),
@@ -156,7 +158,7 @@ fn routes(largest_body: Option<u64>) -> Value {
     })
 }
 
-/// The filter sets this header. Envoy removes it from client requests before the filter runs.
+/// The header in which the filter passes the name of the cluster. Envoy removes it from client requests before the filter runs.
 const UPSTREAM_HEADER: &str = "x-portcullis-upstream";
 pub(super) const FROM_PROXIES: [&str; 6] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-real-ip"];

@@ -8,10 +8,12 @@ use crate::policy::verdict::rejection::RejectionKind;
 
 /// Returns the `local_reply_config`. The order of the mappers matters:
 ///
-/// 1. The filter's own replies stay unchanged. The mark, the sender or a status below 400 identifies them.
+/// 1. The filter's own replies stay unchanged. Their request header ([`replied`]), their
+///    owner ([`OWNER`]) or a status below 400 identifies them.
 /// 2. Two mappers add a request id to replies for gRPC clients.
-/// 3. Replies to unreadable requests get a generated id, because these requests have no id.
-/// 4. There is one mapper for each status of the table, and two mappers for all other statuses.
+/// 3. Two mappers format the refusals of the overload manager.
+/// 4. Replies to requests without an accepted id ([`HAS_ID`]) get a generated id.
+/// 5. There is one mapper for each of [`KINDS`], and two mappers for all other statuses.
 pub fn config() -> Value {
     let of = |kind: &RejectionKind, condition: &str, id: &str| {
         let row = kind.appearance();
@@ -70,7 +72,8 @@ fn mapper(condition: &str, code: &str, message: &str, id: &str) -> Value {
     })
 }
 
-/// Whether the filter sent the reply on purpose. It is false if the filter failed or had no policy.
+/// Returns a CEL expression that is true if the filter sent the reply on purpose. It is false if the filter failed or had no
+/// policy.
 fn written_by_the_filter() -> String {
     format!(
         "'{OWNER}' in filter_state && filter_state['{OWNER}'] == b'{FILTER}' \
@@ -78,29 +81,30 @@ fn written_by_the_filter() -> String {
     )
 }
 
-/// Whether the client uses gRPC. Envoy does not treat gRPC-Web as gRPC (envoy-facts §2.5).
+/// A CEL expression that is true if the client uses gRPC. Envoy does not treat gRPC-Web as gRPC (envoy-facts §2.5).
 const GRPC: &str = "'content-type' in request.headers && request.headers['content-type'].startsWith('application/grpc') \
      && !request.headers['content-type'].startsWith('application/grpc-web')";
 
-/// Whether the overload manager refused the request (envoy.overload_actions.stop_accepting_requests).
+/// A CEL expression that is true if the overload manager refused the request (envoy.overload_actions.stop_accepting_requests).
 const OVERLOADED: &str = "response.code_details == 'overload'";
-/// Envoy checks the memory pressure every 250 ms, and it takes longer until memory is free again.
+/// The value of `retry-after`. Envoy checks the memory pressure every 250 ms, but memory can take longer to become free.
 const RETRY_AFTER_SECONDS: &str = "2";
 
 /// The filter state in which Envoy records the filter that sent a local reply (envoy-facts §2.6); the value is bytes.
 const OWNER: &str = "envoy.filters.network.http_connection_manager.local_reply_owner";
 
-/// Whether the client sent a request id that the filter would accept. Any other value may contain a token, so replies and logs
-/// do not repeat it.
+/// A CEL expression that is true if the client sent a request id that the filter would accept. Any other value might contain a
+/// token, so replies and logs do not repeat it.
 pub const HAS_ID: &str = "'x-request-id' in request.headers && size(request.headers['x-request-id']) <= 128 \
      && request.headers['x-request-id'].matches('^[A-Za-z0-9._-]+$')";
-/// The id of the request.
+/// The Envoy command operator for the id of the request.
 pub const ID: &str = "%REQ(X-REQUEST-ID)%";
-/// An id for a request without an accepted id. The reply and the access log use the same form.
+/// The command operators that build an id for a request without an accepted id. The reply and the access log use the same form.
 pub const MADE_ID: &str = "connection-%CONNECTION_ID%-%START_TIME(%s%3f)%";
 
-/// The kinds of replies to requests that Envoy ends before it assigns an id, except malformed requests: a scheme that does not
-/// match the connection (403), no path, too slow, HTTP/1.0, too large, an unknown transfer coding.
+/// The kinds of replies to requests that Envoy refuses before it assigns an id. The reasons are, in this order: the scheme does
+/// not match the connection, there is no path, the request is too slow, it uses HTTP/1.0, its headers are too large, or its
+/// transfer coding is unknown. Malformed requests are not listed, because the mapper for other statuses formats their replies.
 const UNREAD: [RejectionKind; 6] = [
     RejectionKind::Forbidden,
     RejectionKind::NotFound,

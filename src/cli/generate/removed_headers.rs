@@ -8,7 +8,7 @@ use crate::policy::authority::condition::ConditionSource;
 use crate::policy::compile::{conditions, sent_headers};
 
 /// Adds a problem for each use of a removed header. Without a trusted proxy in front, the listener removes the headers in which
-/// proxies name the client, except `x-forwarded-for`, which the listener itself sets.
+/// proxies describe the original request. A document can use `x-forwarded-for`, because Envoy sets this header itself.
 pub fn check(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut Problems) {
     if options.trusted_hops > 0 {
         return;

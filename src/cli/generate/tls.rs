@@ -15,7 +15,7 @@ pub struct TlsOptions {
     /// The private key of that certificate (PEM)
     #[arg(long, value_name = "PATH", requires = "tls_certificate")]
     tls_key: Option<String>,
-    /// The CAs of client certificates (PEM); with a certificate from another CA, the connection is closed
+    /// The CAs of client certificates (PEM); Envoy closes a connection with a certificate from another CA
     #[arg(long, value_name = "PATH", requires = "tls_certificate")]
     client_ca: Option<String>,
     /// Refuse connections without a client certificate, regardless of the document
@@ -40,8 +40,9 @@ impl TlsOptions {
         {
             common.insert("validation_context".to_string(), json!({ "trusted_ca": { "filename": authorities } }));
             context.insert("require_client_certificate".to_string(), json!(self.require_client_certificate));
-            // In a resumed session, Envoy does not verify the client certificate again, even if it has expired. Envoy then no
-            // longer reports an expired certificate as verified, so the filter would refuse it on the whole connection.
+            // Session resumption is disabled. In a resumed session, Envoy does not verify the client certificate again. If the
+            // certificate has expired, Envoy does not report it as verified, so the filter would refuse it on the whole
+            // connection.
             context.insert("disable_stateful_session_resumption".to_string(), json!(true));
             context.insert("disable_stateless_session_resumption".to_string(), json!(true));
         }
@@ -51,8 +52,8 @@ impl TlsOptions {
         Some(json!({ "name": "envoy.transport_sockets.tls", "typed_config": context }))
     }
 
-    /// Returns an Envoy filter that records whether Envoy verified the client certificate, for versions that do not report it. It
-    /// allows every request.
+    /// Returns an Envoy filter that records whether Envoy verified the client certificate, for Envoy versions that do not
+    /// report this to the filter. It allows every request.
     pub fn certificate_filter(&self, version: EnvoyVersion) -> Option<Value> {
         if self.client_ca.is_none() || version >= REPORTS_VERIFICATION {
             return None;
@@ -85,7 +86,7 @@ impl TlsOptions {
             || document.issuers.iter().any(|issuer| issuer.rules.require_bound);
         let who = match &document.clients_from {
             _ if asks => "the document uses client certificates",
-            Some(_) => "polled clients may have certificates",
+            Some(_) => "polled clients might have certificates",
             None => return None,
         };
         Some(format!("{who}, but without --client-ca the listener requests none"))

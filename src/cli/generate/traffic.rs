@@ -24,7 +24,7 @@ pub struct TrafficOptions {
     /// The time in which a client must send a whole request; by default 60s if a route holds bodies back, else 300s
     #[arg(long, value_name = "DURATION", value_parser = timeout)]
     request_timeout: Option<Duration>,
-    /// The time limit without a byte in either direction, for requests and WebSockets
+    /// The maximum time without a byte in either direction, for requests and WebSockets
     #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = timeout)]
     idle_timeout: Duration,
 }
@@ -36,12 +36,12 @@ impl TrafficOptions {
         seconds(self.request_timeout.unwrap_or(if holds_bodies { HELD } else { STREAMED }))
     }
 
-    /// Returns the idle timeout.
+    /// Returns the idle timeout in Envoy's format, such as `300s`.
     pub fn idle_timeout(&self) -> String {
         seconds(self.idle_timeout)
     }
 
-    /// Returns the idle timeout while memory is short.
+    /// Returns the shortest idle timeout, which Envoy uses when memory is nearly exhausted.
     pub fn least_idle_timeout(&self) -> String {
         seconds(self.idle_timeout.min(LEAST_IDLE))
     }
@@ -66,5 +66,6 @@ const LEAST: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_secs(30 * 86_400);
 const HELD: Duration = Duration::from_secs(60);
 const STREAMED: Duration = Duration::from_secs(300);
-/// The default upstream timeout. A shorter idle timeout would end requests before their upstream timeout.
+/// The shortest idle timeout equals the upstream timeout of 15 seconds in `listener.rs`. A shorter idle timeout would end
+/// requests before their upstream timeout.
 const LEAST_IDLE: Duration = Duration::from_secs(15);

@@ -37,9 +37,9 @@ impl EnvoyVersion {
             notes.push(format!("tested with Envoy {OLDEST} to {}, not yet with {self}", Self::NEWEST));
         }
         if self < PARAMETERS_IN_DOTS {
-            let both = "a path with `..;` is refused with 400";
+            let refused = "so the filter refuses a path with `..;` with 400";
             notes.push(format!(
-                "Envoy {self} leaves `..;` to the filter: {both}, and not resolved as from {PARAMETERS_IN_DOTS} on"
+                "Envoy {self} does not resolve `..;` in paths, {refused}; Envoy {PARAMETERS_IN_DOTS} and later resolve it"
             ));
         }
         notes
@@ -60,7 +60,7 @@ pub const RAISES_BUFFER_LIMIT: EnvoyVersion = EnvoyVersion(1, 37);
 /// From this version on, Envoy reports to the filter whether it verified the client certificate
 /// (`connection.peer_certificate_valid`).
 pub const REPORTS_VERIFICATION: EnvoyVersion = EnvoyVersion(1, 39);
-/// From this version on, Envoy treats dot segments with parameters as dot segments.
+/// From this version on, Envoy treats dot segments with parameters, such as `..;a`, as dot segments.
 const PARAMETERS_IN_DOTS: EnvoyVersion = EnvoyVersion(1, 39);
 
 #[cfg(test)]

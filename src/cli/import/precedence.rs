@@ -1,13 +1,13 @@
-//! Finds requests that need a token in the imported gateway but would need none here, because the path precedence differs.
+//! Finds requests that need a token in the imported gateway but none in this gateway, because the path precedence differs.
 //!
 //! The serverless gateway prefers a path without parameters, then the path with more matched segments, then a path without
-//! `{.+}`, then a named method, then the earlier path. Its `{.+}` also matches an empty tail. In contrast, this filter compares
-//! segments from left to right, and its `{.+}` matches at least one segment.
+//! `{.+}`, then a named method, then the earlier path. Its `{.+}` also matches an empty tail. In contrast, this gateway
+//! compares segments from left to right, and its `{.+}` does not match an empty tail.
 
 use crate::cli::check::overlaps::common_path;
 use crate::policy::request::route::{Method, RouteMatch, RoutePattern, RouteTable};
 
-/// An imported path.
+/// An imported path, with the properties that determine which requests it matches.
 pub struct RankedRoute {
     /// The pattern in canonical spelling.
     pub pattern: String,
@@ -20,7 +20,7 @@ pub struct RankedRoute {
 /// A request that needs a token in the imported gateway but not in this one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OpenedRequest {
-    /// The index of the path that matches the request here and needs no token.
+    /// The index of the path that matches the request in this gateway and needs no token.
     pub open: usize,
     /// The index of the path that matches the request in the imported gateway and needs a token.
     pub protected: usize,
@@ -28,8 +28,8 @@ pub struct OpenedRequest {
     pub request: String,
 }
 
-/// Compares each path that needs a token with each path that needs none. For each pair, returns at most one request that would
-/// no longer need a token.
+/// Compares each path that needs a token with each path that needs none. For each pair, returns at most one request that needs
+/// a token in the imported gateway but not in this one.
 pub fn opened(entries: &[RankedRoute]) -> Vec<OpenedRequest> {
     let mut table = RouteTable::builder();
     for (index, entry) in entries.iter().enumerate() {
@@ -60,7 +60,7 @@ pub fn opened(entries: &[RankedRoute]) -> Vec<OpenedRequest> {
     found
 }
 
-/// Returns paths that both patterns match in the imported gateway.
+/// Returns examples of paths that both patterns match in the imported gateway.
 fn requests(protected: &str, open: &str) -> Vec<String> {
     let mut patterns = vec![protected.to_string()];
     if let Some(prefix) = protected.strip_suffix("/{.+}") {
@@ -87,7 +87,8 @@ fn winner(entries: &[RankedRoute], path: &str, method: &Method) -> Option<usize>
     ranked.max().map(|(_, index)| index)
 }
 
-/// Ranks a match in the imported gateway: whether it is exact, its number of segments, and whether it uses `{.+}`.
+/// Ranks a match in the imported gateway: whether the pattern has no parameter such as `{id}` and as many segments as the path,
+/// the number of matched segments, and whether the pattern ends with `{.+}`. Returns `None` if the pattern does not match.
 fn rank(pattern: &str, path: &str) -> Option<(bool, usize, bool)> {
     let (wanted, found): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), path.split('/').collect());
     let has_tail = wanted.last() == Some(&"{.+}");
@@ -128,12 +129,12 @@ mod tests {
             (vec![("ANY", "/{.+}", true), ("GET", "/a", false), ("GET", "/b/{id}", false)], vec![]),
             (vec![("GET", "/a/{id}", false), ("POST", "/a/{id}", true)], vec![]),
             (vec![("GET", "/{x}/b", true), ("GET", "/a/{y}", true)], vec![]),
-            // If `{.+}` and a parameter match the same segment, the other gateway prefers `{.+}`.
+            // If `{.+}` and a parameter match the same segment, the imported gateway prefers `{.+}`.
             (vec![("GET", "/a/{.+}", false), ("GET", "/a/{id}", true)], vec!["GET /a/any"]),
-            // Of two patterns with equal rank, the other gateway prefers the first in the file; this filter prefers the earlier
-            // literal segment.
+            // Of two patterns with equal rank, the imported gateway prefers the first in the file; this gateway prefers the
+            // earlier literal segment.
             (vec![("GET", "/{x}/b", false), ("GET", "/a/{y}", true)], vec!["GET /a/b"]),
-            // In the other gateway, `{.+}` also matches an empty tail.
+            // In the imported gateway, `{.+}` also matches an empty tail.
             (vec![("GET", "/a/b/{.+}", false), ("ANY", "/{.+}", true)], vec!["GET /a/b"]),
             (vec![("ANY", "/{.+}", true), ("POST", "/a/b/{.+}", false)], vec!["POST /a/b"]),
             (vec![("GET", "/a/b/{.+}", false), ("GET", "/a/b", false), ("ANY", "/{.+}", true)], vec!["GET /a/b/"]),

@@ -1,4 +1,4 @@
-//! Properties of `import` on random files: no key is lost silently, no path loses its token, and the result passes `check`.
+//! Tests `import` on random files: no key is lost silently, no path loses its token requirement, the result passes `check`.
 
 mod files;
 
@@ -55,7 +55,7 @@ fn decoded(path: &Value) -> Value {
     path.as_str().map_or(path.clone(), |path| json!(percent::decode(path)))
 }
 
-/// Whether the result contains this member of the file in the corresponding part.
+/// Returns whether the converted document contains the value at `path` of the file in the corresponding place.
 fn is_carried(file: &Value, document: &Value, path: &str, value: &Value) -> bool {
     let key = path.rsplit(['.', ']']).next().unwrap_or_default();
     let route = |prefix: &str| {
@@ -109,7 +109,7 @@ fn is_carried(file: &Value, document: &Value, path: &str, value: &Value) -> bool
     }
 }
 
-/// Whether the imported file explicitly makes this route public. `route` is a route of the result.
+/// Returns whether the imported file makes this route of the result public, explicitly or by the default of its format.
 fn is_reported_open(file: &Value, route: &Value) -> bool {
     let items = |key: &str| file[key].as_array().cloned().unwrap_or_default();
     let serverless = items("paths")
@@ -139,7 +139,7 @@ fn check_properties(file: &Value, ignored: &[&str]) -> Result<(), TestCaseError>
         });
         prop_assert!(is_named || is_carried(file, document, &path, value), "{} was lost: {}\n{}", path, file, document);
     }
-    // A route without a token requirement is always explicit in the file.
+    // A route that needs no token in the result also needs none in the file.
     for route in document["routes"].as_array().into_iter().flatten() {
         let is_open = route.get("auth").is_some();
         prop_assert!(!is_open || is_reported_open(file, route), "{} became open: {}", route, file);
@@ -156,7 +156,7 @@ fn check_properties(file: &Value, ignored: &[&str]) -> Result<(), TestCaseError>
     }
     // No secret is copied.
     prop_assert!(!document.to_string().contains("hunter2"), "{}", document);
-    // The YAML parses to the document, and passes `check` after the missing parts are added.
+    // The YAML parses to the same document. The document passes `check` once its missing issuer and upstreams are added.
     let text = yaml_emitter::yaml(document);
     prop_assert_eq!(yaml::read(&text).map(|node| node.to_json()).ok(), Some(document.clone()));
     prop_assert_eq!(verify_result::problems(document, &[]), vec![]);

@@ -1,8 +1,8 @@
 //! Reads another gateway's file and records which values were used, so that `import` can report every unused key.
 //!
 //! A value counts as used only if its content was read, or if a warning explains why it was left out. [`ImportReader::finish`]
-//! walks the whole file and reports all other values. So a format reader cannot overlook a key. To ignore a key on purpose, it
-//! must call [`ImportValue::leave_out`].
+//! walks the whole file and reports all other values. The reader of a file format therefore cannot overlook a key. To ignore a
+//! key on purpose, it must call [`ImportValue::leave_out`].
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -35,7 +35,7 @@ pub struct Findings {
     pub warnings: Vec<Problem>,
 }
 
-/// A value that is being read.
+/// A value in the file, with its location.
 #[derive(Clone)]
 pub struct ImportValue<'n, 'r> {
     /// The location of the value in the file.
@@ -79,7 +79,7 @@ impl<'n> ImportReader<'n> {
                     self.report_unused(item, &place.index(index, item.at));
                 }
             }
-            _ => self.add(true, place, "import does not use this value"),
+            _ => self.add(true, place, "import cannot use this value; remove it from the file"),
         }
     }
 
@@ -107,7 +107,7 @@ impl<'n> ImportReader<'n> {
 }
 
 impl<'n, 'r> ImportValue<'n, 'r> {
-    /// Whether this value is a mapping. Any other type is a problem.
+    /// Returns whether this value is a mapping. Any other type is a problem.
     pub fn is_mapping(&self) -> bool {
         matches!(self.node.value, Value::Map(_)) || self.wrong_kind::<()>("a mapping").is_some()
     }
@@ -210,7 +210,7 @@ impl<'n, 'r> ImportValue<'n, 'r> {
         self.reader.state.borrow_mut().used.insert(std::ptr::from_ref(self.node));
     }
 
-    /// Adds a problem unless the value already has one. The message does not contain the value, because the value may be a
+    /// Adds a problem unless the value already has one. The message does not contain the value, because the value might be a
     /// secret.
     fn wrong_kind<T>(&self, wanted: &str) -> Option<T> {
         let is_new = self.reader.state.borrow_mut().used.insert(std::ptr::from_ref(self.node));
@@ -226,4 +226,4 @@ impl<'n, 'r> ImportValue<'n, 'r> {
 }
 
 const UNKNOWN: &str =
-    "it may restrict who can call, so nothing is imported until you remove it or name it with `--ignore-key`";
+    "the key might restrict callers, so nothing is imported until you remove it or pass it to `--ignore-key`";

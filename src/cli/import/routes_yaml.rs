@@ -6,10 +6,10 @@ use super::reader::ImportValue;
 use super::{ImportContext, Imported, matches, methods, pattern, refuse_needless_escape};
 use crate::config::environment::expand;
 
-/// Reads the whole file.
+/// Converts the whole file.
 pub fn read(root: &ImportValue<'_, '_>, context: &ImportContext<'_>) -> Imported {
     let mut imported = Imported {
-        // The headers that the upstreams of this format read.
+        // The identity headers that upstreams of a gateway with this format expect.
         identity_headers: Some(json!({
             "X-Org-ID": "org_id", "X-User-ID": "user_id", "X-User-Email": "email", "X-User-Role": "role",
         })),
@@ -18,7 +18,7 @@ pub fn read(root: &ImportValue<'_, '_>, context: &ImportContext<'_>) -> Imported
     if let Some(version) = root.get("version") {
         let is_known = [json!("1.0"), json!("1"), json!(1.0), json!(1)].contains(&version.json());
         if !is_known {
-            version.problem("is not the version of the format that import reads (accepted: \"1.0\")");
+            version.problem("is not a version of this format that import reads (accepted: \"1.0\")");
         }
     }
     let mut protected = Vec::new();
@@ -62,7 +62,7 @@ fn read_route(
         carried.extend(route.get(key).map(|value| (key.to_string(), value.json())));
     }
     if let Some(ttl) = route.get("cache_ttl") {
-        ttl.leave_out("this gateway does not cache responses");
+        ttl.leave_out("was not imported: this gateway does not cache responses");
     }
     match route.get("proxy_upstream") {
         Some(address) => {
@@ -70,7 +70,7 @@ fn read_route(
                 carried.insert("upstream".to_string(), json!(declare(imported, context, &address, url)));
             }
         }
-        None => route.warn("has no `proxy_upstream`, so the route has no upstream"),
+        None => route.warn("has no `proxy_upstream`, so the imported route has no `upstream`: add one"),
     }
     let (path, pattern) = (path?, pattern?);
     carried.insert("path".to_string(), json!(pattern));
@@ -101,7 +101,7 @@ fn read_public_path(public: &ImportValue<'_, '_>, protected: &[(String, String)]
     let Some(path) = pattern(public) else { return };
     if let Some((_, place)) = protected.iter().find(|(pattern, _)| *pattern == path) {
         return public
-            .problem(format!("`{written}` is public here, but {place} requires a token: keep one of the two"));
+            .problem(format!("`{written}` is in `public_paths`, but {place} requires a token: keep one of the two"));
     }
     refuse_needless_escape(public, &path);
     let is_routed = imported.routes.iter().any(|route| {
@@ -120,7 +120,7 @@ fn read_public_path(public: &ImportValue<'_, '_>, protected: &[(String, String)]
         let probe =
             json!({ "path": path, "method": "GET", "auth": "none", "response": { "body": { "status": "ok" } } });
         imported.route(probe, public);
-        public.warn("was answered by the gateway itself and became a static route");
+        public.warn("was answered by the imported gateway itself, so it became a route with a static `response`");
     } else {
         public.warn("has no route: add one with an `upstream`");
     }
@@ -167,5 +167,5 @@ fn upstream_name(address: &str) -> String {
     }
 }
 
-/// The paths to which gateways of this format respond directly.
+/// The paths that a gateway with this format answers itself.
 const PROBES: [&str; 2] = ["/health", "/ready"];

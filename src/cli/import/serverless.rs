@@ -7,7 +7,7 @@ use super::reader::ImportValue;
 use super::{ISSUER, ImportContext, Imported, methods, pattern, precedence, refuse_needless_escape};
 use crate::policy::request::route::Method;
 
-/// Reads the whole file.
+/// Converts the whole file.
 pub fn read(root: &ImportValue<'_, '_>, context: &ImportContext<'_>) -> Imported {
     let mut imported = Imported::default();
     for (key, why) in UNSUPPORTED_KEYS {
@@ -47,7 +47,7 @@ fn refuse_opened(imported: &Imported, paths: &[ImportValue<'_, '_>]) {
     for opened in precedence::opened(&entries) {
         let (Some(open), Some(protected)) = (paths.get(opened.open), paths.get(opened.protected)) else { continue };
         open.problem(format!(
-            "`{}` needs a token because of {} (line {}); here this open path would match it: give that request its own path",
+            "`{}` needs a token in the imported gateway because of {} (line {}), but in this gateway this path without a token would match it: add a path for that request",
             opened.request, protected.place.path, protected.place.line
         ));
     }
@@ -87,13 +87,13 @@ fn read_server(server: &ImportValue<'_, '_>, context: &ImportContext<'_>, import
     }
 }
 
-/// Reads the authorizer. The file describes only tokens with a shared secret completely; other types need the command-line
-/// options.
+/// Reads the authorizer. The file has all settings only for the type `jwt`, whose tokens use a shared secret. Other types need
+/// the command-line options.
 fn read_authorizer(authorizer: &ImportValue<'_, '_>) -> Option<Value> {
     let kind = authorizer.require("type")?.text()?;
     if kind != "jwt" {
         authorizer.leave_out(format!(
-            "an authorizer of type `{kind}` was not carried over: describe its issuer with --issuer, --audience and --jwks-uri"
+            "an authorizer of type `{kind}` was not imported: describe its issuer with --issuer, --audience and --jwks-uri"
         ));
         return None;
     }
@@ -141,8 +141,8 @@ fn read_path(path: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported: 
     let written = path.require("path");
     let pattern = written.as_ref().and_then(pattern);
     let method = path.require("method").and_then(|method| methods(&method));
-    // In the other format, paths need no token by default; here they do. Only `false` or an absent `auth` means that no token is
-    // needed.
+    // In this format, a path needs no token by default; in a gateway document, a route needs one. Only `false` or an absent
+    // `auth` means that no token is needed.
     let needs_token = match path.get("auth") {
         Some(auth) => auth.flag(),
         None => Some(false),
@@ -164,15 +164,17 @@ fn read_path(path: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported: 
         route.insert("auth".to_string(), json!("none"));
     }
     if let (Some(prefix), true) = (pattern.strip_suffix("/{.+}"), route.contains_key("upstream")) {
-        // The other gateway removes the prefix before it forwards the request, and also matches the prefix without a tail.
+        // The imported gateway removes the prefix before it forwards the request, and also matches the prefix without a tail.
         route.insert("strip_prefix".to_string(), json!(true));
         let bare = if prefix.is_empty() { "/" } else { prefix };
-        written.warn(format!("also matched `{bare}` itself; here that needs a route of its own"));
+        written.warn(format!(
+            "also matched `{bare}` itself in the imported gateway; this gateway needs a separate route for that path"
+        ));
     }
     Some(Value::Object(route))
 }
 
-/// Returns the keys that define how a request is handled: the name of an upstream, or a static response.
+/// Returns the route's key `upstream`, or the key `response` with a static response.
 fn read_action(path: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported: &Imported) -> Map<String, Value> {
     let unanswered = || Map::from_iter([("response".to_string(), json!({ "status": 501 }))]);
     let response = path.get("response");
@@ -184,13 +186,13 @@ fn read_action(path: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported
         return unanswered();
     };
     if let Some(response) = response {
-        response.leave_out("was not carried over, because the path also has an `integration`");
+        response.leave_out("was not imported, because the path also has an `integration`");
     }
     match integration.require("type").and_then(|kind| kind.text()) {
         Some("http" | "http_proxy") => {}
         Some(kind) => {
             integration.leave_out(format!(
-                "an integration of type `{kind}` was not carried over, so the imported route answers 501"
+                "an integration of type `{kind}` was not imported, so the imported route answers 501"
             ));
             return unanswered();
         }
@@ -211,19 +213,19 @@ const CORS: [&str; 6] =
 const SECRET: &str = "JWT_SECRET";
 /// Keys of the file that do not affect access and have no equivalent in a gateway document.
 const UNSUPPORTED_KEYS: [(&str, &str); 7] = [
-    ("$schema", "was not carried over: `portcullis schema` prints the schema of these documents"),
-    ("title", "was not carried over: a document has no title"),
-    ("description", "was not carried over: a document has no description"),
-    ("variables", "was not carried over: this gateway has no such variables"),
-    ("services", "was not carried over: routes refer to an upstream instead"),
-    ("serviceBindings", "was not carried over: routes refer to an upstream instead"),
-    ("servicesBindings", "was not carried over: routes refer to an upstream instead"),
+    ("$schema", "was not imported: `portcullis schema` prints the schema of these documents"),
+    ("title", "was not imported: a gateway document has no `title` key"),
+    ("description", "was not imported: a gateway document has no `description` key"),
+    ("variables", "was not imported: this gateway has no such variables"),
+    ("services", "was not imported: routes refer to an upstream instead"),
+    ("serviceBindings", "was not imported: routes refer to an upstream instead"),
+    ("servicesBindings", "was not imported: routes refer to an upstream instead"),
 ];
 /// Keys of a path that have no equivalent on a route.
 const UNSUPPORTED_PATH_KEYS: [(&str, &str); 2] = [
     (
         "mapping",
-        "was not carried over: list headers made from claims under `identity_headers`, or clients can send such headers themselves",
+        "was not imported. Declare headers that are set from claims under `identity_headers`; otherwise clients can forge them",
     ),
-    ("variables", "was not carried over: this gateway has no such variables"),
+    ("variables", "was not imported: this gateway has no such variables"),
 ];

@@ -2,7 +2,7 @@
 
 use crate::config::node::{Node, Value};
 
-/// Returns why a file cannot be imported; `None` if the file may be in a supported format.
+/// Returns the reason why a file cannot be imported; `None` if the file might be in a supported format.
 pub fn refusal(root: &Node) -> Option<String> {
     let has = |key: &str| root.get(key).is_some();
     if let Some(what) = open_api(root) {
@@ -66,5 +66,5 @@ const FORMATS: [(&[&str], &str); 28] = [
     (&["info", "item"], "a collection of Postman"),
     (&["binds"], "a configuration of agentgateway"),
     (&["issuers"], "a document of this gateway"),
-    (&["upstreams"], "a document of this gateway, or one of APISIX"),
+    (&["upstreams"], "a document of this gateway, or a configuration of APISIX"),
 ];

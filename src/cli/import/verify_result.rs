@@ -30,7 +30,7 @@ fn add_missing_parts(document: &mut Value) {
     for name in routes.iter().filter_map(|route| route.get("upstream")?.as_str()) {
         upstreams.entry(name).or_insert(Value::Null);
     }
-    // An address with variables cannot be checked here, because the variables are set in Envoy's environment.
+    // `import` cannot check a URL with variables, because the variables are set in Envoy's environment.
     for url in upstreams.values_mut().filter_map(|upstream| upstream.get_mut("url")) {
         if url.as_str().is_some_and(|url| url.contains('$')) {
             *url = json!("http://unset.invalid");
@@ -38,7 +38,7 @@ fn add_missing_parts(document: &mut Value) {
     }
 }
 
-/// Replaces the location of a problem with the location in the file from which the part was read.
+/// Replaces the location of a problem with the location in the imported file from which the affected part was read.
 fn in_file(problem: Problem, origins: &[(String, Place)]) -> Problem {
     let path = &problem.place.path;
     let is_inside =
@@ -49,5 +49,6 @@ fn in_file(problem: Problem, origins: &[(String, Place)]) -> Problem {
     Problem { place, message: format!("`check` would refuse {part} of the imported document: {}", problem.message) }
 }
 
-/// A secret that is long enough for every HMAC algorithm (RFC 7518 §3.2); it is never used for a signature.
+/// The value of every variable: long enough for the secret of every HMAC algorithm (RFC 7518 §3.2), and never used for a
+/// signature.
 const STAND_IN: &str = "stands-in-for-a-secret-that-is-not-set-here-0f1e2d3c4b5a69788796a5b4c3d2e1f0";

@@ -1,4 +1,4 @@
-//! A change to a document of clients, with an author and a reason; it is applied only if gateways would accept the new document.
+//! A change to the API keys in a file, with an author and a reason; it is applied only if gateways would accept the new file.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::cli::yaml_edit::{Draft, PathStep};
 use crate::cli::{Exit, Failure, Output, ToolOutcome, hash_text};
 use crate::policy::credentials::api_key::ApiKey;
 
-/// The options of every change: its author and reason, its trail, and the context of the document.
+/// The options of every change: its author and reason, its audit trail, and the gateway with which the file is checked.
 #[derive(Args)]
 pub struct ChangeOptions {
     /// The author of the change; by default the value of `USER`
@@ -103,9 +103,9 @@ pub struct NewKey {
     pub secret: String,
     /// The part by which gateways look up the key; it is also the key id.
     pub lookup: String,
-    /// The public part of the key.
+    /// The part of the key that is not secret: all characters before the secret part.
     pub prefix: String,
-    /// The end of the key's validity.
+    /// The end of the key's validity, such as `2026-03-01T10:00:00Z`.
     pub expires: String,
     /// The hash of the whole key.
     hash: String,
@@ -122,7 +122,7 @@ impl NewKey {
         Ok(NewKey { secret, lookup, prefix, expires: format_time(expires), hash })
     }
 
-    /// Returns the record of the key for the document.
+    /// Returns the members of the record that the document has for the key.
     pub fn record(&self, author: &Author<'_>, now: Duration) -> Vec<(&'static str, String)> {
         vec![
             ("id", self.lookup.clone()),
@@ -161,7 +161,12 @@ impl KeyChange<'_> {
         self.document.check_editable()?;
         let mut draft = Draft::new(&self.document.text, &self.document.root);
         let edited = edit(&mut draft).and_then(|()| draft.finish());
-        let refusal = || format!("{}: the layout of its `clients` cannot be edited", self.document.file);
+        let refusal = || {
+            format!(
+                "{}: the command cannot edit the layout of `clients`; write it in block style without aliases",
+                self.document.file
+            )
+        };
         let (text, _) = edited.ok_or_else(refusal)?;
         self.around.read(&self.document.file, &text)?;
         self.replace(&text, entry)?;
@@ -213,7 +218,7 @@ fn random(letters: usize) -> Result<String, Failure> {
 /// Parses a string that is not blank.
 pub fn non_blank(text: &str) -> Result<String, String> {
     let text = text.trim();
-    if text.is_empty() { Err("expected text".to_string()) } else { Ok(text.to_string()) }
+    if text.is_empty() { Err("expected text that is not blank".to_string()) } else { Ok(text.to_string()) }
 }
 
 const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

@@ -9,10 +9,10 @@ use crate::config::node::{Node, Value};
 use crate::config::problem::near_miss;
 use crate::policy::credentials::api_key::environment_of;
 
-/// The context for reading a document.
+/// The gateway and the variables with which a file is checked.
 #[derive(Args)]
 pub struct ClientFileContext {
-    /// The gateway's document, if FILE is a document of clients; permissions and issuers are checked against it
+    /// The gateway document, if FILE is a document of clients; its permissions, plans and issuers are used for the check
     #[arg(long, value_name = "FILE")]
     pub gateway: Option<String>,
     #[command(flatten)]
@@ -25,7 +25,7 @@ pub struct ClientFile {
     pub file: String,
     /// The content of the file.
     pub text: String,
-    /// The parsed tree of the content.
+    /// The parsed content, with locations.
     pub root: Node,
     /// The clients that the file contains.
     pub clients: Vec<ClientSettings>,
@@ -99,7 +99,8 @@ impl ClientFile {
         })
     }
 
-    /// Returns the key with this id or prefix, with the index of its client and its own index.
+    /// Returns the key with this id or prefix and its client, after the index of the client and the index of the key. If
+    /// `client` is set, only this client is searched.
     pub fn key(
         &self,
         client: Option<&str>,
@@ -146,7 +147,7 @@ pub fn refuse_key_itself(name: &str) -> Result<(), Failure> {
     }
 }
 
-/// Whether this is a document of clients, which has no sections except `version` and `clients`.
+/// Returns whether this is a document of clients, which has no keys except `version` and `clients`.
 fn is_of_clients(root: &Node) -> bool {
     let Value::Map(entries) = &root.value else { return false };
     root.get("clients").is_some() && entries.iter().all(|(key, _)| matches!(key.text.as_str(), "version" | "clients"))

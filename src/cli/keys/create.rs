@@ -14,13 +14,14 @@ use crate::policy::credentials::api_key::is_environment;
 /// The options of `keys create`.
 #[derive(Args)]
 pub struct KeysCreateOptions {
-    /// The file for the record: a gateway.yaml or a document of clients; without it, prints the record on standard error
+    /// The file to which the record is added: a gateway.yaml or a document of clients; without FILE, the command prints the
+    /// record on standard error
     #[arg(value_name = "FILE")]
     file: Option<String>,
-    /// The client of the key, by its id in the document
+    /// The id of the client that gets the key
     #[arg(long, value_name = "ID")]
     client: String,
-    /// The environment of the key; by default the gateway's own. Gateways in other environments refuse the key
+    /// The environment of the key; by default that of the gateway. Gateways in other environments refuse the key
     #[arg(long, value_name = "NAME", value_parser = environment)]
     environment: Option<String>,
     /// When the key expires: 2026-03-01T10:00:00Z, seconds since 1970, or a duration from now such as 90d
@@ -64,7 +65,7 @@ fn print(options: &KeysCreateOptions, now: Duration) -> Result<ToolOutcome, Fail
         Trail::open(file)?.append(&key.entry("create", client, &author, Vec::new()), now)?;
     }
     let record = yaml_emitter::yaml(&Value::Array(vec![Value::Object(members)]));
-    let mut notes = vec![format!("add to `keys` of client `{client}`:")];
+    let mut notes = vec![format!("add this record to `keys` of client `{client}`:")];
     notes.extend(record.lines().map(str::to_string));
     Ok(ToolOutcome { result: Output::line(key.secret), notes, exit: Exit::Success })
 }
@@ -79,7 +80,9 @@ pub fn check_end(end: Duration, now: Duration) -> Result<(), Failure> {
 }
 
 fn needs_environment() -> Failure {
-    Failure::Message("--environment is required: the document does not set one".to_string())
+    Failure::Message(
+        "--environment is required, because no gateway document with an `environment` is given".to_string(),
+    )
 }
 
 /// Parses an environment name.

@@ -27,13 +27,14 @@ pub struct KeysReportOptions {
     /// Report keys that expire within this time
     #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = clock::parse_span)]
     expiring_within: Duration,
-    /// Report valid keys that are older than this
+    /// Report valid keys that are older than this duration
     #[arg(long, value_name = "DURATION", default_value = "365d", value_parser = clock::parse_span)]
     older_than: Duration,
     /// Report the clients whose owner is not in this file (one owner per line)
     #[arg(long, value_name = "FILE")]
     owners: Option<String>,
-    /// Also check that the trail was not changed, and that it agrees with the document
+    /// Also check that the audit trail is intact and agrees with the document; by default, the trail in the folder of the
+    /// document
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     trail: Option<Option<PathBuf>>,
     /// The time of the check: 2026-03-01T10:00:00Z or seconds since 1970
@@ -46,7 +47,7 @@ pub struct KeysReportOptions {
     context: ClientFileContext,
 }
 
-/// A finding that needs attention: a heading, and the clients and keys concerned.
+/// One kind of finding, with its heading and all clients and keys that need attention for this reason.
 struct KeyFinding<'b> {
     name: &'static str,
     heading: String,
@@ -197,7 +198,8 @@ fn as_json(document: &ClientFile, findings: &[KeyFinding<'_>], trail: Option<&Tr
     report
 }
 
-/// Returns when the newest of several keys of a client was created, which is the time of the last rotation.
+/// Returns the creation time of a client's newest key, which is the time of the last rotation. Returns `None` for a client with
+/// fewer than two keys.
 fn rotated(client: &ClientSettings) -> Option<Duration> {
     let made = client.keys.iter().filter_map(|key| key.created);
     made.max().filter(|_| client.keys.len() > 1)

@@ -12,10 +12,10 @@ pub struct KeysRevokeOptions {
     /// A gateway.yaml or a document of clients; the file is changed
     #[arg(value_name = "FILE")]
     file: String,
-    /// The key, by its id or prefix
+    /// The id or prefix of the key
     #[arg(long, value_name = "KEY")]
     key: String,
-    /// The client of the key, by its id; required if several clients have a key with this id
+    /// The id of the key's client; required if several clients have a key with this id
     #[arg(long, value_name = "ID")]
     client: Option<String>,
     #[command(flatten)]

@@ -18,10 +18,10 @@ pub struct KeysRotateOptions {
     /// A gateway.yaml or a document of clients; the file is changed
     #[arg(value_name = "FILE")]
     file: String,
-    /// The client, by its id
+    /// The id of the client
     #[arg(long, value_name = "ID")]
     client: String,
-    /// The key to replace, by its id or prefix; required if several keys are valid
+    /// The id or prefix of the key to replace; required if the client has several valid keys
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// How long the replaced key stays valid
@@ -55,7 +55,7 @@ pub fn run(options: &KeysRotateOptions) -> Result<ToolOutcome, Failure> {
     })
 }
 
-/// Returns the key that the user named, or the only valid key.
+/// Returns the key that `--key` selects, or the client's only key that is neither revoked nor expired.
 fn key_to_replace<'b>(
     document: &'b ClientFile,
     options: &KeysRotateOptions,
@@ -65,7 +65,9 @@ fn key_to_replace<'b>(
         let found = document.key(Some(&options.client), name)?;
         return match is_alive(found.3, now) {
             true => Ok(found),
-            false => Err(Failure::Message(format!("{}: key `{name}` is no longer valid: use `create`", document.file))),
+            false => {
+                Err(Failure::Message(format!("{}: key `{name}` is no longer valid: use `keys create`", document.file)))
+            }
         };
     }
     let (at, client) = document.client(&options.client)?;
@@ -73,7 +75,7 @@ fn key_to_replace<'b>(
     match alive.as_slice() {
         [(key_at, key)] => Ok((at, *key_at, client, key)),
         [] => Err(Failure::Message(format!(
-            "{}: client `{}` has no valid key: use `create`",
+            "{}: client `{}` has no valid key: use `keys create`",
             document.file, options.client
         ))),
         several => {

@@ -1,7 +1,7 @@
 //! The audit trail of a document of clients: one JSON line per change; each line contains the hash of the previous line.
 //!
 //! A changed, moved or removed line breaks the chain. A user with write access can still rewrite the whole file or remove lines
-//! at its end. To detect this, store the hash of the last line where those users cannot write.
+//! at its end. To detect this, store the hash of the last line in a place where those users cannot write.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -14,16 +14,17 @@ use sha2::{Digest, Sha256};
 use super::format_time;
 use crate::cli::{Failure, files, hash_text};
 
-/// The content of a trail line except its time. It never contains a key or the hash of a key.
+/// The content of a trail line, except its time and the hash of the previous line. It never contains a key or the hash of a
+/// key.
 #[derive(Clone)]
 pub struct TrailEntry {
-    /// `create`, `rotate` or `revoke`.
+    /// `create`, `rotate` or `revoke`; `failed` if the change of the previous line was not made.
     pub action: &'static str,
-    /// The client, by its id.
+    /// The id of the client.
     pub client: String,
     /// The id of the key.
     pub key: String,
-    /// The public part of the key.
+    /// The prefix of the key, which is not secret.
     pub prefix: String,
     /// The author of the change.
     pub by: String,
@@ -53,15 +54,15 @@ pub struct TrailHistory {
     pub fault: Option<String>,
 }
 
-/// Returns the trail of a document, such as `clients.audit.jsonl` beside `clients.yaml`. A symbolic link has the trail of its
-/// target, so that every document has exactly one trail.
+/// Returns the path of the trail of a document, such as `clients.audit.jsonl` beside `clients.yaml`. A symbolic link has the
+/// trail of its target, so that every document has exactly one trail.
 pub fn beside(file: &str) -> Result<PathBuf, Failure> {
     let real = files::real(Path::new(file)).map_err(|error| format!("{file}: {error}"))?;
     let (here, there) = (Path::new(file).with_extension("audit.jsonl"), real.with_extension("audit.jsonl"));
     if Path::new(file).is_symlink() && here.exists() && !there.exists() {
         let (here, there) = (here.display(), there.display());
         return Err(Failure::Message(format!(
-            "{here} is beside a symbolic link: move it to {there}, or name it with --trail"
+            "{here} is beside a symbolic link: move it to {there}, or pass it with --trail"
         )));
     }
     Ok(there)

@@ -19,19 +19,19 @@ pub struct PermissionAddOptions {
     /// A gateway.yaml; the file is changed
     #[arg(value_name = "FILE")]
     file: String,
-    /// The domain; it is created if it does not exist
+    /// The name of the domain; the domain is created if it does not exist
     #[arg(value_name = "DOMAIN")]
     domain: String,
-    /// The permission
+    /// The name of the permission
     #[arg(value_name = "NAME")]
     name: String,
     /// The description: what the permission allows
     #[arg(long)]
     description: String,
-    /// The version or date that introduces it
+    /// The version or date that introduces the permission
     #[arg(long)]
     since: Option<String>,
-    /// The owner responsible for it
+    /// The owner who is responsible for the permission
     #[arg(long)]
     owner: Option<String>,
 }
@@ -52,7 +52,12 @@ pub fn run(options: &PermissionAddOptions) -> Result<ToolOutcome, Failure> {
     let lock = PermissionLock::read(&lock::beside(&options.file))?.unwrap_or_default();
     let bit = next_bit(domain, &lock, &options.domain)?;
     let edited = insert(&text, &root, options, bit);
-    let refusal = || format!("{}: the layout of its `permissions` cannot be edited", options.file);
+    let refusal = || {
+        format!(
+            "{}: the command cannot edit the layout of `permissions`; write it in block style without aliases",
+            options.file
+        )
+    };
     let edited = edited.filter(|edited| adds_only(edited, &root, options, bit)).ok_or_else(refusal)?;
     read(&edited, &options.file)?;
     let staged = Staged::write_with_mark(Path::new(&options.file), &edited);
@@ -62,7 +67,7 @@ pub fn run(options: &PermissionAddOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::line(result), notes: Vec::new(), exit: Exit::Success })
 }
 
-/// Reads only the permissions of the document; this command ignores other problems.
+/// Reads the document. Reports only problems under `permissions`, because this command does not use the rest.
 fn read(text: &str, file: &str) -> Result<(Node, Document), Failure> {
     let in_file = |problem| (file.to_string(), problem);
     let root = yaml::read(text).map_err(|problem| Failure::Problems(vec![in_file(problem)]))?;
@@ -72,13 +77,16 @@ fn read(text: &str, file: &str) -> Result<(Node, Document), Failure> {
     if ours.is_empty() { Ok((root, document)) } else { Err(Failure::Problems(ours)) }
 }
 
-/// Returns the bit after the highest bit that was ever used, because old tokens can contain every bit that was used.
+/// Returns the bit after the highest bit that was ever used. Bits of removed permissions are not reused, because old tokens can
+/// still contain them.
 fn next_bit(domain: Option<&PermissionDomain>, lock: &PermissionLock, name: &str) -> Result<u16, Failure> {
     let used = domain.into_iter().flat_map(|domain| domain.permissions.iter().map(|permission| permission.bit.value));
     let next = used.chain(lock.bits(name)).max().map_or(0, |highest| highest + 1);
     match next < MAX_BITS {
         true => Ok(next),
-        false => Err(Failure::Message(format!("`{name}` has no bit left: there are {MAX_BITS}"))),
+        false => Err(Failure::Message(format!(
+            "`{name}` has no free bit: a domain has at most {MAX_BITS} bits, and bits are never reused"
+        ))),
     }
 }
 
@@ -121,7 +129,7 @@ fn insert(text: &str, root: &Node, options: &PermissionAddOptions, bit: u16) -> 
     draft.finish().map(|(text, _)| text)
 }
 
-/// Whether the edited text has the old content plus exactly the new permission.
+/// Returns whether the edited text has the old content and, in addition, only the new permission.
 fn adds_only(edited: &str, root: &Node, options: &PermissionAddOptions, bit: u16) -> bool {
     let Ok(after) = yaml::read(edited) else { return false };
     let (mut before, mut after) = (root.to_json(), after.to_json());

@@ -44,7 +44,9 @@ pub fn run(options: &PermissionConstantsOptions) -> Result<ToolOutcome, Failure>
         let full = full_name(domain, permission);
         let name = full.replace('.', "_");
         if let Some(other) = taken.insert(name.clone(), full.clone()) {
-            return Err(Failure::Message(format!("`{full}` and `{other}` would both be called {name}")));
+            return Err(Failure::Message(format!(
+                "`{full}` and `{other}` would both get the constant name {name}: rename one of them"
+            )));
         }
         let deprecated = if permission.deprecated.is_some() { " (deprecated)" } else { "" };
         let about = format!("{full}: {}{deprecated}", permission.description);
@@ -76,7 +78,8 @@ impl Language {
 
     fn constant(self, Constant { name, bit, about }: &Constant) -> String {
         match self {
-            // JavaScript numbers are exact only up to 53 bits, and its shifts use 32 bits.
+            // The constant is a BigInt, because JavaScript numbers are exact only up to 53 bits, and shifts of numbers use only
+            // 32 bits.
             Language::Typescript => format!("/** {about} */\nexport const {name} = 1n << {bit}n;\n"),
             Language::Go => format!("// {about}\nconst {name} = 1 << {bit}\n"),
             Language::Python => format!("# {about}\n{name} = 1 << {bit}\n"),
@@ -92,7 +95,7 @@ impl Language {
     }
 }
 
-/// Returns a string that cannot end a code comment early: one line, without `*/` and without escapes.
+/// Returns a string that cannot end a code comment early: one line, without `*/` and without backslashes.
 fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if printable::is_hidden(c) || c == '\\' { ' ' } else { c })

@@ -57,7 +57,8 @@ pub fn described(gateway: &GatewayFile, granted: &PermissionSet) -> Vec<String> 
 /// Returns the claims in the input, and the paths of the claims that contain permissions.
 fn read(text: &str, gateway: &GatewayFile, issuer: Option<&str>) -> Result<(Value, Vec<ClaimPath>), Failure> {
     if text.starts_with('{') {
-        let claims = crate::strict_json::parse(text.as_bytes()).map_err(|fault| format!("the claims: {fault}"))?;
+        let claims = crate::strict_json::parse(text.as_bytes())
+            .map_err(|fault| format!("the claims cannot be read: {fault}"))?;
         let issuers = gateway.document.issuers.iter();
         let chosen: Vec<_> = issuers.filter(|i| issuer.is_none_or(|name| i.name.value == name)).collect();
         if let (Some(name), true) = (issuer, chosen.is_empty()) {
@@ -74,7 +75,7 @@ fn read(text: &str, gateway: &GatewayFile, issuer: Option<&str>) -> Result<(Valu
     let mut claims = Map::new();
     for pair in text.split(',') {
         let Some((domain, mask)) = pair.trim().split_once('=') else {
-            // The error does not repeat the input, which may be a whole token.
+            // The error does not repeat the input, which might be a whole token.
             return Err(Failure::Message("expected masks like `LIC=3`, or claims as a JSON object".to_string()));
         };
         if claims.insert(domain.to_string(), Value::String(mask.to_string())).is_some() {

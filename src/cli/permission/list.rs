@@ -68,7 +68,7 @@ fn json(gateway: &GatewayFile) -> Output {
     Output::json(&serde_json::Value::Array(rows.collect()))
 }
 
-/// Returns the names of the routes that require a permission, alone or together with other permissions.
+/// Returns the names of the routes that list a permission under `permissions` or `any_permission`.
 fn routes_requiring(gateway: &GatewayFile, permission: &str) -> Vec<String> {
     let rules = gateway.policy.routes().iter().map(|(_, rule)| rule);
     let asks = rules.filter(|rule| {

@@ -83,7 +83,7 @@ pub fn beside(file: &str) -> PathBuf {
     }
 }
 
-/// Returns the conflicts between a document and its lock. Without a lock, there are no conflicts.
+/// Returns the conflicts between a document and its lock file. Without a lock file, there are no conflicts.
 pub fn check(file: &str, document: &Document) -> Result<Vec<Problem>, Failure> {
     Ok(PermissionLock::read(&beside(file))?.map(|lock| lock.problems(document)).unwrap_or_default())
 }
@@ -94,9 +94,12 @@ impl PermissionLock {
         let shown = path.display();
         let Some(text) = files::read_if_present(path)? else { return Ok(None) };
         let lock: PermissionLock =
-            serde_json::from_str(&text).map_err(|fault| format!("{shown}: not a lock: {fault}"))?;
+            serde_json::from_str(&text).map_err(|fault| format!("{shown}: not a valid lock file: {fault}"))?;
         if lock.version != VERSION {
-            return Err(Failure::Message(format!("{shown}: version {} is not {VERSION}", lock.version)));
+            return Err(Failure::Message(format!(
+                "{shown}: has version {}, but this command reads only version {VERSION}",
+                lock.version
+            )));
         }
         if lock.digest != lock.compute_digest() {
             let message = "its digest does not match its content: it was edited by hand or merged incorrectly";
@@ -119,7 +122,10 @@ impl PermissionLock {
             for permission in &domain.permissions {
                 let (name, bit) = (&permission.name.value, permission.bit.value);
                 if let Some(locked) = released.get(name).filter(|locked| **locked != bit) {
-                    add(&permission.bit.place, format!("`{}.{name}` was released as bit {locked}", domain.name.value));
+                    add(
+                        &permission.bit.place,
+                        format!("`{}.{name}` was released as bit {locked} and keeps that bit", domain.name.value),
+                    );
                 }
                 if let Some((other, _)) = released.iter().find(|(other, locked)| **locked == bit && *other != name) {
                     let message =

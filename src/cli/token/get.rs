@@ -34,13 +34,13 @@ pub struct TokenGetOptions {
     /// The file with the client secret; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     secret_file: Option<String>,
-    /// The client authentication method; by default the one in the metadata, or `basic`
+    /// The client authentication method; by default a method that the metadata lists, or `basic`
     #[arg(long, value_enum)]
     auth: Option<ClientAuthMethod>,
-    /// A scope; can be repeated
+    /// A scope to request; can be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
-    /// The audience of the token, if the server supports `audience`
+    /// The audience of the token, if the server supports the parameter `audience`
     #[arg(long, value_name = "AUD")]
     audience: Option<String>,
     /// The resource of the token (RFC 8707); can be repeated
@@ -56,7 +56,7 @@ pub struct TokenGetOptions {
 enum ClientAuthMethod {
     /// In the `Authorization` header: client_secret_basic
     Basic,
-    /// In the form: client_secret_post
+    /// In the form of the request body: client_secret_post
     Post,
 }
 
@@ -115,7 +115,7 @@ fn secret(options: &TokenGetOptions) -> Result<String, Failure> {
             text.trim_end_matches(['\n', '\r']).to_string()
         }
     };
-    if secret.is_empty() { Err(Failure::Message("the secret is empty".to_string())) } else { Ok(secret) }
+    if secret.is_empty() { Err(Failure::Message("the client secret is empty".to_string())) } else { Ok(secret) }
 }
 
 /// Returns the token and a note from a success response (RFC 6749 §5.1), or the error of an error response (§5.2).
@@ -137,7 +137,9 @@ fn granted(answer: &WebAnswer, options: &TokenGetOptions, secret: &str) -> Resul
     let missing = || Failure::Message("the token endpoint returned 200 without an `access_token` in JSON".to_string());
     let token = text("access_token").ok_or_else(missing)?;
     if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Failure::Message("the `access_token` cannot be sent in a header".to_string()));
+        return Err(Failure::Message(
+            "the `access_token` is empty or has characters that a header cannot contain".to_string(),
+        ));
     }
     // A token of another type cannot be used without further data (RFC 6749 §7.1).
     match text("token_type") {
@@ -177,7 +179,7 @@ fn encoded(text: &str) -> String {
     out
 }
 
-/// Truncates a string that the server chose: long enough for a reason, and too short to flood a terminal.
+/// Truncates a string from the server to [`MAX_LETTERS`] characters, so that it cannot fill the terminal.
 fn bounded(text: &str) -> String {
     text.chars().take(MAX_LETTERS).collect()
 }

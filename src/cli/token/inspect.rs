@@ -19,10 +19,11 @@ pub struct TokenInspectOptions {
     /// The token; `-` reads it from standard input
     #[arg(value_name = "TOKEN")]
     token: String,
-    /// A gateway document; lists its permissions in the token, and its routes that the token may call
+    /// A gateway document; the output also has the token's permissions, and the verdict on the token for each route
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
-    /// The key set of remote issuers; verifies the signature instead of assuming that it is valid
+    /// The file with the key set of remote issuers; with it, the command verifies the signature instead of assuming that it is
+    /// valid
     #[arg(long, value_name = "JWKS", requires = "config")]
     keys: Option<String>,
     /// The time of the check: 2026-03-01T10:00:00Z or seconds since 1970
@@ -32,7 +33,7 @@ pub struct TokenInspectOptions {
     variables: Variables,
 }
 
-/// Prints the token.
+/// Prints the header, the claims and the times of the token.
 pub fn run(options: &TokenInspectOptions) -> Result<ToolOutcome, Failure> {
     let text = if options.token == "-" { gateway::read("-")? } else { options.token.clone() };
     let text = text.trim();
@@ -65,7 +66,8 @@ pub fn run(options: &TokenInspectOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::Lines(lines), notes, exit: Exit::Success })
 }
 
-/// Returns the permissions in the token by their names in the document, and each route with the filter's verdict.
+/// Returns lines with the names of the token's permissions and with the filter's verdict for each route, and notes on
+/// permission bits without a name.
 fn permissions_and_routes(
     options: &TokenInspectOptions,
     file: &str,
@@ -91,7 +93,7 @@ fn permissions_and_routes(
         Some(_) => (hypothetical_token::with_real_signature(document, token, claims), ""),
         None => (
             hypothetical_token::with_assumed_signature(document, header, claims),
-            ", assuming that its signature is valid",
+            ", assuming that the token's signature is valid",
         ),
     };
     let presented = PresentedCredentials { token: presented.as_ref(), ..PresentedCredentials::default() };

@@ -1,4 +1,4 @@
-//! `token mint`: creates a token signed by a developer; it is short-lived and accepted only in development environments.
+//! `token mint`: signs a short-lived token with a developer's key or a shared secret, for development environments.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub struct TokenMintOptions {
     /// The signature algorithm, such as RS256, ES256, EdDSA or HS256
     #[arg(long, value_name = "ALG", value_parser = algorithm)]
     alg: Algorithm,
-    /// The document of the gateway that will accept the token; its issuer must be `self_issued`
+    /// The gateway document; the token's issuer must be `self_issued` in this document
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
     /// The `iss` claim; with --config, the name of the issuer in the document
@@ -39,7 +39,7 @@ pub struct TokenMintOptions {
     /// The `sub` claim
     #[arg(long, value_name = "SUB", default_value = "developer")]
     subject: String,
-    /// A scope; can be repeated
+    /// A scope of the token; can be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
     /// An additional claim; the value is JSON, or text if it is not valid JSON
@@ -48,7 +48,7 @@ pub struct TokenMintOptions {
     /// The `kid` header, if the key has none
     #[arg(long, value_name = "KID")]
     kid: Option<String>,
-    /// The lifetime, at most 15 minutes; by default the maximum, or the issuer's `max_lifetime`
+    /// The lifetime, at most 15 minutes; by default the issuer's `max_lifetime`, or 15 minutes
     #[arg(long, value_name = "DURATION", value_parser = lifetime)]
     ttl: Option<Duration>,
     #[command(flatten)]
@@ -70,7 +70,8 @@ struct TokenTerms {
 }
 
 impl TokenTerms {
-    /// Returns the requested terms after checking them against the gateway. The issuer must be `self_issued`.
+    /// Returns the terms that the options request. With `--config`, checks them against the gateway document, in which the
+    /// issuer must be `self_issued`.
     fn agreed(options: &TokenMintOptions) -> Result<TokenTerms, Failure> {
         let (issuer, audiences) = (options.issuer.clone(), options.audiences.clone());
         let Some(file) = &options.config else {
@@ -90,7 +91,10 @@ impl TokenTerms {
         }
         let most = found.rules.max_lifetime.unwrap_or(LONGEST_SELF_ISSUED);
         if options.ttl.is_some_and(|ttl| ttl > most) {
-            let message = format!("--ttl: {file} accepts tokens of at most {} s from this issuer", most.as_secs());
+            let message = format!(
+                "--ttl: {file} accepts tokens with a lifetime of at most {} s from this issuer",
+                most.as_secs()
+            );
             return Err(Failure::Message(message));
         }
         let audiences = match audiences.is_empty() {
@@ -120,7 +124,7 @@ fn mint(options: &TokenMintOptions, terms: &TokenTerms) -> Result<String, Failur
         [one] => json!(one),
         several => json!(several),
     };
-    // The options of these claims restrict the token, so they override every `--claim`.
+    // These claims have their own options or are computed, so they override a `--claim` with the same name.
     for (name, value) in [
         ("iss", json!(terms.issuer)),
         ("aud", audience),

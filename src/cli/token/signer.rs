@@ -43,7 +43,7 @@ impl Signer {
     pub fn from_file(text: &str, alg: Algorithm) -> Result<(Signer, Option<String>), String> {
         let (kind, key, kid) = if text.trim_start().starts_with('{') { from_jwk(text)? } else { from_pem(text)? };
         if kind != kind_for(alg) {
-            return Err(format!("{} needs a key of kind {}, this is {kind}", alg.name(), kind_for(alg)));
+            return Err(format!("{} needs a key of type {}, but this key has type {kind}", alg.name(), kind_for(alg)));
         }
         match key {
             SigningKey::Secret(secret) => Signer::from_secret(&secret, alg).map(|signer| (signer, kid)),
@@ -92,7 +92,8 @@ fn curve_signature(alg: Algorithm, scalar: &[u8], message: &[u8]) -> Result<Vec<
             Ok(signature.to_vec())
         }
         Algorithm::EdDsa => {
-            let seed: [u8; 32] = scalar.try_into().map_err(|_| "an Ed25519 seed has 32 bytes".to_string())?;
+            let seed: [u8; 32] =
+                scalar.try_into().map_err(|_| "the private part of an Ed25519 key must have 32 bytes".to_string())?;
             let key = <Ed25519 as jwt_compact::Algorithm>::SigningKey::from_bytes(&seed);
             Ok(Ed25519.sign(&key, message).as_bytes().into_owned())
         }
@@ -172,7 +173,7 @@ fn from_pem(text: &str) -> Result<(String, SigningKey, Option<String>), String> 
 fn ec_scalar(der: &[u8], length: usize) -> Option<&[u8]> {
     let inner = der.strip_prefix(&[0x30])?;
     let (length_byte, inner) = inner.split_first()?;
-    // A length from 128 to 255 has one additional byte; no key here is longer.
+    // A length from 128 to 255 has one additional byte; no key of these curves is longer.
     let inner = if *length_byte == 0x81 { inner.split_first()?.1 } else { inner };
     let (octets, inner) = inner.strip_prefix(&[2, 1, 1, 4])?.split_first()?;
     inner.split_at_checked(length).filter(|_| usize::from(*octets) == length).map(|(scalar, _)| scalar)

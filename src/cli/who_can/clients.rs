@@ -1,4 +1,4 @@
-//! Finds the clients that may use a route: the filter's core decides on each combination of their credentials.
+//! Finds the clients that can use a route: the filter's core decides a request with each of their credential sets.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -14,13 +14,13 @@ use crate::config::auth::{Auth, CredentialKind};
 use crate::config::client::ClientSettings;
 use crate::config::document::Route;
 
-/// A client, and the verdict for each of its credentials.
+/// A client, and the verdict for each of its credential sets.
 pub struct ListedCaller<'c> {
     client: &'c ClientSettings,
     verdicts: Vec<CredentialVerdict>,
 }
 
-/// One simulated request of a client.
+/// The verdict on one simulated request of a client.
 struct CredentialVerdict {
     names: Vec<String>,
     allowed: bool,
@@ -64,7 +64,8 @@ pub fn client_verdicts<'c>(
     Ok(callers)
 }
 
-/// Returns each credential alone for `any_of`. For `all_of`, combines one credential of each kind that the client has.
+/// Returns the credential sets with which a client can call a route. For `any_of`, each set has one credential. For `all_of`,
+/// each set has one credential of each required kind, except kinds that the client does not have.
 fn credential_sets(
     all_clients: &StandInClients,
     client: &ClientSettings,
@@ -96,7 +97,7 @@ fn credential_sets_of_kind(
             let token = Some(Rc::new(all_clients.token(client, issuer, route, now)?));
             let certificate = bound_to(client, issuer);
             let bound = if certificate.is_some() { " bound to its certificate" } else { "" };
-            let names = vec![format!("a token of {}{bound}", issuer.name.value)];
+            let names = vec![format!("a token from issuer {}{bound}", issuer.name.value)];
             Ok(CredentialSet { names, token, certificate, key: None })
         };
         return all_clients.issuers(route).map(token).collect();
@@ -124,7 +125,8 @@ impl CredentialSet {
     }
 }
 
-/// Lists the clients that may use the route and the credentials that each client needs.
+/// Lists the clients that can use the route, each with the credential sets that the filter accepts. If no client can use it,
+/// returns one line with the filter's reasons.
 pub fn lines(callers: &[ListedCaller<'_>]) -> Vec<String> {
     let line = |caller: &ListedCaller<'_>| {
         let verdicts = caller.verdicts.iter().filter(|verdict| verdict.allowed);

@@ -24,13 +24,13 @@ impl Plan {
 }
 
 impl LimitSettings {
-    /// Reads one limit. With `of_route`, the limit applies only to the route that contains it.
+    /// Reads one limit. `of_route` means that the limit is part of a route and applies only to this route.
     pub(in crate::config) fn read(field: &Field<'_>, of_route: bool) -> Option<LimitSettings> {
         let fields = field.fields()?;
         let name = fields.require("name").and_then(|f| read_name(&f));
         let by = fields.require("by").map(|f| {
             if matches!(&f.node.value, Value::List(items) if items.is_empty()) {
-                f.problem("the list is empty: list at least one attribute that distinguishes callers");
+                f.problem("the list is empty: list at least one attribute, such as `user` or `address`");
             }
             f.one_or_more().iter().filter_map(read_part).collect::<Vec<_>>()
         });
@@ -55,7 +55,7 @@ impl LimitSettings {
         })
     }
 
-    /// Reads a list of limits.
+    /// Reads the `limits` of the document, or of a route if `of_route` is set.
     pub(in crate::config) fn read_all(field: &Field<'_>, of_route: bool) -> Vec<LimitSettings> {
         field.items().iter().filter_map(|item| LimitSettings::read(item, of_route)).collect()
     }
@@ -71,7 +71,7 @@ impl LimitHeaders {
 }
 
 impl LimitExclusions {
-    /// Reads `true`, which excludes all limits, or a list of limit names.
+    /// Reads `without_limits`: `true`, which excludes all limits of the document, or the names of the excluded limits.
     pub(in crate::config) fn read(field: &Field<'_>) -> Option<LimitExclusions> {
         match &field.node.value {
             Value::Bool(true) => Some(LimitExclusions::All),
@@ -81,7 +81,7 @@ impl LimitExclusions {
     }
 }
 
-/// Reads the name of a limit. The name also appears in headers and audit records, so it must not need escaping (RFC 9651 §3.3.3).
+/// Reads the name of a limit. Response headers contain the name as a string (RFC 9651 §3.3.3), so it must not need escaping.
 fn read_name(field: &Field<'_>) -> Option<At<String>> {
     let name = field.text_at()?;
     let is_plain = name.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
@@ -121,7 +121,7 @@ fn read_allowance(fields: &Fields<'_>) -> Option<Allowance> {
     let from = fields.get("plan_from").map(|f| PlanFrom::read(&f));
     let written = [own_written, windows.is_some(), plan.is_some(), from.is_some()];
     if written.iter().filter(|written| **written).count() != 1 {
-        fields.problem("expected exactly one of `rate` and `quota`, `windows`, `plan`, and `plan_from`");
+        fields.problem("expected `rate`, `quota` or both, or exactly one of `windows`, `plan` and `plan_from`");
         return None;
     }
     let own = windows.unwrap_or(own);
@@ -149,7 +149,7 @@ impl PlanFrom {
             }
             _ => {
                 fields.problem(
-                    "expected exactly one of `claim`, `client` (these with or without `plans`), and `clients`",
+                    "expected exactly one of `claim`, `client` and `clients`; `plans` cannot be used with `clients`",
                 );
                 None
             }
@@ -159,7 +159,7 @@ impl PlanFrom {
     }
 }
 
-/// Reads one mapping of `rate`, `burst` and `quota`, or a list of such mappings.
+/// Reads `windows` or a plan: one mapping of `rate`, `burst` and `quota`, or a list of such mappings.
 fn read_windows(field: &Field<'_>) -> Vec<At<WindowSettings>> {
     let mut found = Vec::new();
     for item in field.one_or_more() {
@@ -175,7 +175,7 @@ fn read_windows(field: &Field<'_>) -> Vec<At<WindowSettings>> {
         field.problem("expected `rate`, such as `100/s`, or `quota`, such as `10000/d`");
     }
     if found.len() > MAX_WINDOWS {
-        field.problem(format!("more than {MAX_WINDOWS} windows"));
+        field.problem(format!("found {} windows, at most {MAX_WINDOWS} are accepted", found.len()));
     }
     found
 }
@@ -233,6 +233,6 @@ const PARTS: [(&str, usize); 5] = [("address", 0), ("user", 1), ("token", 2), ("
 const SIMPLE_PARTS: [KeyPart; 5] = [KeyPart::Address, KeyPart::User, KeyPart::Token, KeyPart::Client, KeyPart::Route];
 const PERIODS: [(&str, QuotaPeriod); 3] =
     [("h", QuotaPeriod::Hour), ("d", QuotaPeriod::Day), ("month", QuotaPeriod::Month)];
-/// The maximum count of a rate or a quota. A proxy forwards fewer requests in a month.
+/// The maximum count of a rate or a quota, which is also the maximum of `burst`.
 const MAX_COUNT: u64 = key::BURST.most;
 const MAX_NAME_BYTES: usize = 64;

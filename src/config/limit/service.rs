@@ -1,4 +1,4 @@
-//! Reads `rate_limit_service`, and the settings of the limits that this service counts for several proxies.
+//! Reads `rate_limit_service`, and the settings of limits with `store: global`, which the service counts for several proxies.
 
 use std::time::Duration;
 
@@ -14,34 +14,34 @@ use crate::config::url::Url;
 pub struct RateLimitService {
     /// The Envoy cluster through which the filter calls the service.
     pub cluster: At<String>,
-    /// The address, used in the generated configuration; `None` if the Envoy configuration already defines the cluster.
+    /// The address for the cluster that `generate envoy` writes; `None` if the Envoy configuration already defines the cluster.
     pub url: Option<At<Url>>,
-    /// The domain that identifies these limits at the service.
+    /// The domain under which the service is configured for this gateway's limits.
     pub domain: String,
-    /// The timeout of each call.
+    /// The timeout of each call, and the maximum time that a request waits for it.
     pub timeout: Duration,
 }
 
-/// How the filter calls the service for a shared limit.
+/// The settings of a limit with `store: global`: how the filter reserves hits, and what happens if a call fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedSettings {
-    /// How requests are handled while the service does not respond.
+    /// The effect of a failed call on the requests that need the limit.
     pub on_failure: OnFailure,
     /// The maximum number of hits reserved in one call; `None` means a twentieth of the limit that the service reports.
     pub most: Option<u32>,
-    /// The time that a reservation is meant to last.
+    /// The time for which a reservation should be enough at the present rate of requests.
     pub lasting: Duration,
 }
 
-/// How requests are handled while the service does not respond.
+/// The effect of a failed call to the rate limit service on the requests that need the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFailure {
-    /// This proxy counts the requests itself, with the rate in the document.
+    /// This proxy counts the requests itself, with the allowance in the document.
     #[default]
     Local,
-    /// All requests are allowed.
+    /// The requests are allowed.
     Open,
-    /// All requests are refused.
+    /// The requests are refused with 503.
     Closed,
 }
 
@@ -67,14 +67,14 @@ impl RateLimitService {
     }
 }
 
-/// Reads where the counts of a limit are kept.
+/// Reads `store`, `on_failure` and `lease` of a limit.
 pub(super) fn read_store(fields: &Fields<'_>) -> CountStore {
     let is_global = fields.word(&key::STORE, &[("local", false), ("global", true)]);
     let failure = fields.get(key::ON_FAILURE.name);
     let lease = fields.get("lease");
     if !is_global {
         for field in [failure, lease].iter().flatten() {
-            field.problem("is only for a limit with `store: global`");
+            field.problem("can be set only for a limit with `store: global`");
         }
         return CountStore::Local;
     }

@@ -17,7 +17,7 @@ use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 /// The requirements of a route for its callers.
 #[derive(Debug)]
 pub struct Requirements {
-    /// Which credentials the route requires.
+    /// The kinds of credentials that the route accepts or requires.
     pub auth: Auth,
     /// The indexes of the issuers whose tokens the route accepts; an empty list means all issuers.
     pub issuers: Vec<usize>,
@@ -29,11 +29,11 @@ pub struct Requirements {
     pub permissions: PermissionNeed,
     /// The rejection for a caller without the required permissions.
     pub permission_denied: RejectionKind,
-    /// The `scope` attribute of a challenge (RFC 6750 §3): a space-delimited list of scopes.
+    /// The scopes for a challenge (RFC 6750 §3): all scopes of `scopes` and `any_scope`, separated by spaces.
     pub scope_text: Rc<str>,
     /// The claims that the caller must have, each with the accepted values.
     pub require_claims: Vec<RequiredClaim>,
-    /// Conditions that must all be true.
+    /// The compiled `when` conditions, which must all be true.
     pub conditions: Vec<Condition>,
 }
 
@@ -61,7 +61,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Returns the authorized caller; `None` for an anonymous request.
+    /// Returns the first caller, whose permissions were checked; `None` for an anonymous request.
     pub fn caller(&self) -> Option<&Caller> {
         self.callers.as_ref().map(|callers| callers.first.as_ref())
     }

@@ -1,12 +1,12 @@
 //! Parses and evaluates the `when` conditions of routes, which test claims, the client, the request, the peer and the time.
 //!
-//! The compiler of the document checks the types of compared values.
+//! The types of compared values are checked when the document is compiled.
 //!
 //! Evaluation always ends and never fails: the language has no loops, and the depth and length of a condition are limited. A
-//! test is *unknown* if a value is absent, repeated or unreadable, or if the two compared values have different kinds. `not`,
+//! test is *unknown* if a value is absent, repeated or unreadable, or if the two compared values have different types. `not`,
 //! `and`, `or` and `in` follow Kleene's three-valued logic, and a request passes only if the condition is true. So a request
 //! without a `tier` claim does not pass `not (claims.tier == "free")`. `has` is true for a value that is present, even if the
-//! value is repeated or unreadable.
+//! value is repeated or unreadable. It is unknown if only some upstreams would find the value.
 
 mod attributes;
 mod lexer;
@@ -33,14 +33,14 @@ pub use attributes::{Attributes, ClientAttributes};
 pub use lexer::ConditionFault;
 pub use occurrences::Occurrences;
 
-/// A compiled condition.
+/// A compiled condition, ready to be evaluated for each request.
 #[derive(Debug)]
 pub struct Condition {
     text: Rc<str>,
     test: Test,
 }
 
-/// Functions for the syntax that conditions share with the rest of the document.
+/// Functions that the caller passes in, because the condition language imports no other module of the crate.
 #[derive(Clone, Copy, Debug)]
 pub struct SharedSyntax {
     /// Parses a time in UTC, such as `2026-03-01T10:00:00Z`, to seconds since the Unix epoch.
@@ -81,11 +81,11 @@ pub enum ConditionSource {
 /// An attribute of a client's entry in the client directory. A client without an entry has none of these attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientFact {
-    /// The client's id.
+    /// The client's id, which is always present.
     Id,
-    /// The client's owner.
+    /// The client's owner, which is always present.
     Owner,
-    /// The client's plan.
+    /// The client's plan; absent if the client has none.
     Plan,
     /// The name of the environment in which the client calls the gateway.
     Environment,
@@ -221,8 +221,8 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
         all
     }
 
-    /// Evaluates `in`: compares the operand with each item. If one item is equal, the result is true. Otherwise, an item that
-    /// cannot be compared makes the result unknown.
+    /// Evaluates `in`: compares the operand with each item. If one item is equal, the result is true. If no item is equal, an
+    /// item that cannot be compared makes the result unknown.
     fn is_among(&self, left: &'c Operand, items: impl Iterator<Item = Option<Val<'c>>>) -> Option<bool> {
         let left = self.operand(left)?;
         let mut found = Some(false);

@@ -23,8 +23,8 @@ pub struct IdentityHeaders {
     reserved: Vec<Rc<str>>,
     /// Headers that the policy reads. A client may send these headers only in this spelling.
     read: Vec<Rc<str>>,
-    /// The names in `read` that are not [usual](is_usual). A client's header with a usual name can be another spelling of these
-    /// names, but of no other name in `read`.
+    /// The names in `read` that are not [usual](is_usual). If a client's header has a usual name, it can be another spelling
+    /// only of these names, and of no usual name in `read`.
     unusual: Vec<Rc<str>>,
 }
 
@@ -35,10 +35,10 @@ struct CompiledHeader {
     required: bool,
 }
 
-/// The identity headers of one caller, computed once when a token is verified or a directory is parsed.
+/// The identity headers of one caller, computed once when a token is verified or a client document is parsed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// The headers to set.
+    /// The edits that set the identity headers in the request to the upstream.
     pub edits: Vec<HeaderEdit>,
     /// The caller's permissions for later filters and the access log.
     pub filter_state: Option<Rc<str>>,
@@ -154,8 +154,8 @@ fn is_of(families: &[&str], name: &[u8]) -> bool {
 
 /// Formats a claim as a header value: strings unchanged, numbers and booleans as in JSON, lists joined by commas, objects as
 /// JSON. Percent-encodes `%`, leading and trailing spaces, commas in list items, and all bytes except printable ASCII (RFC 3986
-/// §2.1). So an upstream can decode the value, and a claim cannot start another header (CVE-2023-27493). Null and empty strings
-/// count as absent.
+/// §2.1). So an upstream can decode the value, and a claim cannot start another header (CVE-2023-27493). Returns `None` for
+/// null, for an empty value, and for a value that is longer than `MAX_VALUE_BYTES`.
 fn header_value(claim: &Value) -> Option<String> {
     let mut out = String::new();
     match claim {

@@ -1,7 +1,7 @@
 //! Permissions: named bits in domains.
 //!
-//! The gateway reads the permissions of a token once. Checking them costs one bitwise AND for each domain that a route
-//! requires.
+//! The gateway reads the permissions of a token once, when it verifies the token. Checking them costs one bitwise AND for each
+//! domain that a route requires.
 
 mod claims;
 #[cfg(test)]
@@ -102,7 +102,8 @@ impl PermissionRegistry {
         self.permissions().map(|permission| &*permission.name)
     }
 
-    /// Compiles the requirement for all permissions in `all` and at least one permission in `any`. Unknown names are ignored.
+    /// Compiles the requirement for all permissions in `all` and at least one permission in `any`. Ignores unknown names,
+    /// because the compiler of the document reports them.
     pub fn need<'n>(&self, all: impl Iterator<Item = &'n str>, any: impl Iterator<Item = &'n str>) -> PermissionNeed {
         let find = |name: &str| self.permissions().find(|permission| *permission.name == *name).cloned();
         let (all_names, any_names): (Vec<_>, Vec<_>) = (all.filter_map(find).collect(), any.filter_map(find).collect());
@@ -171,12 +172,12 @@ impl PermissionNeed {
             && (self.any.is_empty() || self.any.iter().any(|(word, need)| have.word(*word) & need != 0))
     }
 
-    /// Returns `true` if nothing is required.
+    /// Returns `true` if the route requires no permissions.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty() && self.any.is_empty()
     }
 
-    /// Describes the missing permissions by name.
+    /// Describes the missing permissions by name, for the audit record.
     pub fn missing(&self, have: &PermissionSet) -> String {
         let lacks = |permission: &&NamedPermission| have.word(permission.word) & permission.mask == 0;
         let names =

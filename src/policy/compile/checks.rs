@@ -57,7 +57,8 @@ pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas
     let or_none = |bound: Option<u64>| bound.unwrap_or(u64::MAX);
     let json = sections().find_map(|s| s.json.as_ref()).map(|json| compile_json(json, schemas));
     let most_bytes = sections().find_map(|s| bound(&s.max_body_bytes)).or(json.as_ref().map(|_| USUAL_JSON_BYTES));
-    // The document may allow larger bodies than the filter can parse in its memory.
+    // The `checks` section of the document may allow larger bodies, because other routes do not parse JSON. Here, the bound for
+    // JSON applies.
     let most_bytes = most_bytes.map(|most| if json.is_some() { most.min(MAX_JSON_BYTES) } else { most });
     let types: Vec<&str> = match sections().find_map(|s| s.content_types.as_ref()) {
         Some(types) => types.iter().map(|text| text.value.as_str()).collect(),
@@ -126,7 +127,7 @@ fn check_parameter(parameter: &ParameterSettings, problems: &mut Problems) {
     }
     let crossed = matches!((&parameter.min, &parameter.max), (Some(min), Some(max)) if min.value > max.value);
     if crossed || matches!((parameter.min_length, parameter.max_length), (Some(min), Some(max)) if min > max) {
-        add(format!("no value meets the bounds of `{name}`"));
+        add(format!("no value meets the bounds of `{name}`: the minimum is above the maximum"));
     }
     for value in parameter.one_of.iter().flatten() {
         let fits = match parameter.kind {

@@ -1,4 +1,4 @@
-//! Compiles `clients` of the policy document or of a client document: maps each key and certificate to its client.
+//! Compiles `clients` of the configuration document or of a client document: maps each key and certificate to its client.
 
 mod reader;
 mod unique;
@@ -28,7 +28,7 @@ use crate::policy::credentials::clients::{ClientDirectory, KeyEntry};
 use crate::policy::credentials::issuer::Issuer;
 use crate::policy::verdict::wait::PolledId;
 
-/// The parts of the policy document that are needed to compile clients.
+/// The parts of the configuration document that are needed to compile clients.
 #[derive(Clone, Debug)]
 pub(super) struct ClientContext {
     pub(super) environment: Option<Rc<str>>,
@@ -36,13 +36,12 @@ pub(super) struct ClientContext {
     pub(super) scopes: Rc<ScopeRegistry>,
     pub(super) permissions: Rc<PermissionRegistry>,
     pub(super) identity: Rc<IdentityHeaders>,
-    /// The plans that limits use; `None` if the document defines no plans. Without plans, a client's plan is only a label for
-    /// upstreams.
+    /// The names of the plans that the document defines. If the list is empty, a client's plan is only a label for upstreams.
     pub(super) plans: Rc<[Rc<str>]>,
 }
 
-/// Compiles the clients of the policy document, and the reader of the polled client document. Adds a poll plan for the client
-/// document to `plans`.
+/// Compiles the clients of the configuration document, and the reader of the polled client document. Adds a poll plan for the
+/// client document to `plans`.
 pub(super) fn compile(
     document: &Document,
     around: &ClientContext,
@@ -95,7 +94,8 @@ impl ClientDirectory {
         directory
     }
 
-    /// Checks that the clients of one client document do not conflict with each other. This check needs no policy document.
+    /// Checks that the clients of one client document do not conflict with each other. This check needs no configuration
+    /// document.
     pub fn check_alone(listed: &[client::ClientSettings], problems: &mut Problems) {
         unique::check(listed, &UsedNames::new(), problems);
     }
@@ -109,13 +109,16 @@ impl ClientContext {
         for scope in client.scopes.iter().flatten().filter(|scope| !is_scope(&scope.value)) {
             problems.add(
                 &scope.place,
-                format!("`{}` is not a scope: visible ASCII without spaces, quotes and backslashes", scope.value),
+                format!(
+                    "`{}` is not a scope: use visible ASCII characters without spaces, quotes and backslashes",
+                    scope.value
+                ),
             );
         }
         for environment in
             client.environments.iter().flatten().filter(|environment| !is_environment(&environment.value))
         {
-            let message = format!("`{}` is not an environment name: a-z, 0-9 and `-`", environment.value);
+            let message = format!("`{}` is not an environment name: use a-z, 0-9 and `-`", environment.value);
             problems.add(&environment.place, message);
         }
         if let Some(At { value, place }) = &client.plan

@@ -20,7 +20,7 @@ pub fn parse(text: &str) -> Result<(Condition, Vec<(ConditionSource, usize)>), C
     Condition::parse(text, SharedSyntax { moment: rfc3339, near_miss })
 }
 
-/// Compiles the conditions of a route.
+/// Compiles the `when` conditions of a route, and checks the attributes that they read.
 pub(super) fn compile(route: &Route, document: &Document, problems: &mut Problems) -> Vec<Condition> {
     let mut conditions = Vec::new();
     for written in &route.when {
@@ -56,11 +56,11 @@ fn add(written: &At<String>, at: usize, fault: &str, problems: &mut Problems) {
 /// Returns the reason why a condition of this route must not read this attribute.
 fn fault(source: &ConditionSource, route: &Route, document: &Document) -> Option<String> {
     match source {
-        // Otherwise a condition could be true for callers without claims and false for callers with a token.
+        // Without this rule, a condition such as `not has(claims.a)` would accept callers without a token.
         ConditionSource::Claim(_) if !route.auth.value.always_has_claims() => {
             Some("claims exist only where `auth` is `required`, or `all_of` with the token first".to_string())
         }
-        // For the same reason, `not has(client.id)` would accept callers without credentials.
+        // In the same way, `not has(client.id)` would accept callers without credentials.
         ConditionSource::Client(_) if matches!(route.auth.value, Auth::None | Auth::Optional) => {
             Some("clients are known only where `auth` requires a credential".to_string())
         }
@@ -119,7 +119,7 @@ mod tests {
             (r#""when":"path.it == 'x'""#, Some("when: character 1: no parameter `it` (did you mean `id`?)")),
             (
                 r#""when":["claims.a","claims.b = 1"]"#,
-                Some("when[1]: character 10: `=` has no meaning here (did you mean `==`?)"),
+                Some("when[1]: character 10: unexpected `=` (did you mean `==`?)"),
             ),
             (
                 r#""auth":"none","when":"claims.a""#,
@@ -131,8 +131,8 @@ mod tests {
             (r#""auth":"none","when":"has(client.id)""#, Some("clients are known only where `auth` requires")),
             (r#""auth":"optional","when":"not has(client.id)""#, Some("clients are known only where `auth` requires")),
             (r#""when":"client.environment == 'x'""#, Some("does not set `environment`")),
-            (r#""when":"header['x-org_id'] == 'x'""#, Some("the filter removes `x-org_id` from what clients send")),
-            (r#""when":"header['X-Perms'] == 'x'""#, Some("the filter removes `x-perms` from what clients send")),
+            (r#""when":"header['x-org_id'] == 'x'""#, Some("the filter removes `x-org_id` from client requests")),
+            (r#""when":"header['X-Perms'] == 'x'""#, Some("the filter removes `x-perms` from client requests")),
             (r#""when":"header['x-portcullis-upstream'] == 'x'""#, Some("use the claim instead")),
             (r#""when":"header.Authorization == 'x'""#, Some("conditions cannot read credentials")),
             (r#""when":"header.cookie == 'x'""#, Some("conditions cannot read credentials")),

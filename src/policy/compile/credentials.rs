@@ -13,7 +13,10 @@ pub(super) fn check(document: &Document, identity: &IdentityHeaders, problems: &
     if let Some(environment) = &document.environment
         && !is_environment(&environment.value)
     {
-        let message = format!("`{}` is not an environment name: a-z, 0-9 and `-`, 32 at the most", environment.value);
+        let message = format!(
+            "`{}` is not an environment name: use at most 32 characters of a-z, 0-9 and `-`",
+            environment.value
+        );
         problems.add(&environment.place, message);
     }
     for place in document.api_keys.iter().flat_map(|keys| &keys.from) {
@@ -50,7 +53,7 @@ fn check_issuer(issuer: &IssuerSettings, document: &Document, problems: &mut Pro
             Some(here) if !listed().any(|listed| listed == here) => {
                 let all: Vec<&str> = listed().collect();
                 let message = format!(
-                    "issuer `{name}` is for {} only, and the environment of this document is `{here}`",
+                    "issuer `{name}` is only for {}, but the environment of this document is `{here}`",
                     all.join(", ")
                 );
                 problems.add(&first.place, message);
@@ -89,7 +92,7 @@ pub(super) fn check_route(route: &Route, document: &Document, problems: &mut Pro
     if auth.value.takes(CredentialKind::Token) && document.issuers.is_empty() {
         problems.add(
             &auth.place,
-            "the route needs a token and no issuer is declared (add `issuers`, or `auth: none` to open it)",
+            "the route needs a token, but no issuer is declared (add `issuers`, or `auth: none` to open it)",
         );
     }
     if auth.value.takes(CredentialKind::ApiKey) && document.api_keys.is_none() {
@@ -180,7 +183,7 @@ mod tests {
         for (over, expected) in [
             (vec![], None),
             (vec![any(&["token", "api_key"])], None),
-            (vec![any(&["api_key"]), ("/api_keys", json!({ "from": [] }))], Some("lists no place")),
+            (vec![any(&["api_key"]), ("/api_keys", json!({ "from": [] }))], Some("list at least one `header`")),
             (vec![any(&[])], Some("no credential is listed")),
             (vec![any(&["token", "token"])], Some("is listed twice")),
             (vec![any(&["key"])], Some("`key` is not accepted here")),
@@ -201,7 +204,7 @@ mod tests {
             (vec![environments(&["test"])], None),
             (
                 vec![environments(&["production"])],
-                Some("is for production only, and the environment of this document is `test`"),
+                Some("is only for production, but the environment of this document is `test`"),
             ),
             (vec![("/issuers/0/self_issued", json!(true))], Some("list the `environments` that accept them")),
             (vec![("/issuers/0/self_issued", json!(true)), environments(&["test"])], None),
@@ -223,7 +226,7 @@ mod tests {
             (vec![("/issuers/0/token_from", json!([{ "header": "x.api_key" }]))], Some("are read from the same place")),
             (
                 vec![("/issuers/0/token_from", json!([{ "header": "x-token", "insecure_cross_origin": true }]))],
-                Some("is for a `cookie`"),
+                Some("can be set only with `cookie`"),
             ),
             (vec![("/issuers/0/token_from", json!([{ "cookie": "sid", "insecure_cross_origin": true }]))], None),
             (vec![("/identity_headers", json!({ "X_API_Key": "sub" }))], Some("is an identity header")),

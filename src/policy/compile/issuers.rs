@@ -1,4 +1,4 @@
-//! Compiles `issuers`: parses keys, checks the algorithms for these keys, and numbers the token places.
+//! Compiles `issuers`: parses keys, checks the algorithms for these keys, and assigns a number to each token place.
 
 use std::rc::Rc;
 
@@ -100,7 +100,7 @@ impl Issuers {
     }
 }
 
-/// Returns the client ids that an issuer's tokens may have. If the document has a client directory, tokens with an unlisted
+/// Returns the client ids that an issuer's tokens may contain. If the document has a client directory, tokens with an unlisted
 /// client id are refused unless `allow_unlisted_clients` is set. This also applies if the directory is empty.
 fn accepted_clients(issuer: &document::IssuerSettings, has_directory: bool) -> AcceptedClients {
     match issuer.require_client {

@@ -51,7 +51,7 @@ impl<'d> Limits<'d> {
         limits
     }
 
-    /// Returns the limits for requests that match no route.
+    /// Returns the limits for requests that match no route of the document.
     pub(super) fn default_limits(&self) -> LimitSet {
         let mut set = LimitSet::default();
         for wide in self.wide.iter().filter(|wide| wide.written.routes.is_none()) {
@@ -112,7 +112,7 @@ impl<'d> Limits<'d> {
         }
     }
 
-    /// Compiles a limit. `home` is the name of the route that defines the limit.
+    /// Compiles a limit. `home` is the name of the route that defines the limit; empty for a limit of the document.
     fn limit(&mut self, limit: &'d written::LimitSettings, home: &str, problems: &mut Problems) -> Rc<Limit> {
         check_parts(limit, problems);
         let (plans, choice) = self.allowance(limit, problems);
@@ -217,15 +217,15 @@ fn check_parts(limit: &written::LimitSettings, problems: &mut Problems) {
     let needs_caller = limit.by.iter().any(|part| part.value.needs_caller());
     for (i, part) in limit.by.iter().enumerate() {
         if limit.by.iter().take(i).any(|other| other.value == part.value) {
-            problems.add(&part.place, "is repeated in `by`");
+            problems.add(&part.place, "this part is repeated in `by`");
         }
         if limit.counts == CountedEvents::FailedAuthentications && part.value.needs_caller() {
-            let message = "a failed authentication has no caller: `by` may name `address`, `route` and a `header` only";
+            let message = "a failed authentication has no caller: `by` can have only `address`, `route` and `header`";
             problems.add(&part.place, message);
         }
     }
     if let (Allowance::PlanFrom(from), false) = (&limit.allowance, needs_caller) {
-        let message = "`plan_from` needs a caller, and `by` has none (user, token, client or a claim)";
+        let message = "`plan_from` needs a caller: add `user`, `token`, `client` or a claim to `by`";
         problems.add(&from.default.place, message);
     }
 }
@@ -245,7 +245,7 @@ fn meter(
         let (compiled, most, seconds) = match window.value.span {
             WindowSpan::Rate { per, burst } => {
                 let Some((interval, capacity)) = rate(window.value.count, per, burst) else {
-                    problems.add(&window.place, "a burst that takes more than a year to refill, or over 1000000/s");
+                    problems.add(&window.place, "the burst refills in over a year, or the rate is over 1000000/s");
                     continue;
                 };
                 // Does not use `interval`, because it is rounded up: with it, a burst of 3 at 3/10s would take 11 seconds.
@@ -349,15 +349,12 @@ mod tests {
             (limit(json!({ "rate": "1/w" })), Some("limits[0].rate: `1/w` is not a rate")),
             (limit(json!({ "rate": "0/s" })), Some("limits[0].rate: `0/s` is not a rate")),
             (limit(json!({ "rate": "1/0s" })), Some("limits[0].rate: `1/0s` is not a rate")),
-            (limit(json!({ "rate": "2000000/s" })), Some("limits[0].rate: a burst that takes more than a year")),
-            (
-                limit(json!({ "rate": "1/d", "burst": 400 })),
-                Some("limits[0].rate: a burst that takes more than a year"),
-            ),
+            (limit(json!({ "rate": "2000000/s" })), Some("limits[0].rate: the burst refills in over a year")),
+            (limit(json!({ "rate": "1/d", "burst": 400 })), Some("limits[0].rate: the burst refills in over a year")),
             (limit(json!({ "quota": "1/s" })), Some("limits[0].quota: `1/s` is not a quota")),
             (limit(json!({ "rate": none, "burst": 3 })), Some("limits[0].burst: `burst` needs a `rate`")),
-            (limit(json!({ "rate": none })), Some("limits[0]: expected exactly one of `rate` and `quota`")),
-            (limit(json!({ "plan": "gold" })), Some("limits[0]: expected exactly one of `rate` and `quota`")),
+            (limit(json!({ "rate": none })), Some("limits[0]: expected `rate`, `quota` or both")),
+            (limit(json!({ "plan": "gold" })), Some("limits[0]: expected `rate`, `quota` or both")),
             (
                 limit(json!({ "rate": none, "plan": "glod" })),
                 Some("limits[0].plan: no plan `glod` (did you mean `gold`?)"),
@@ -379,7 +376,7 @@ mod tests {
             ),
             (limit(json!({ "name": "a b" })), Some("limits[0].name: `a b` is not a limit name")),
             (limit(json!({ "by": "ip" })), Some("limits[0].by: `ip` is not accepted here")),
-            (limit(json!({ "by": ["route", "route"] })), Some("limits[0].by[1]: is repeated in `by`")),
+            (limit(json!({ "by": ["route", "route"] })), Some("limits[0].by[1]: this part is repeated in `by`")),
             (limit(json!({ "by": { "header": "a b" } })), Some("limits[0].by.header: `a b` is not a header name")),
             (limit(json!({ "by": { "header": "a", "claim": "b" } })), Some("limits[0].by: expected exactly one of")),
             (

@@ -9,7 +9,7 @@ use crate::policy::authority::permission::{PermissionNeed, PermissionRegistry};
 use crate::policy::authority::permission_set::PermissionSet;
 
 impl PermissionRegistry {
-    /// Compiles the whole section.
+    /// Compiles `permissions` and `forward_permissions`.
     pub(super) fn compile(document: &Document, problems: &mut Problems) -> PermissionRegistry {
         let mut registry = PermissionRegistry::default();
         for domain in &document.permissions {
@@ -68,13 +68,13 @@ fn check_headers(document: &Document, registry: &PermissionRegistry, problems: &
         if identity.chain(earlier).any(|other| is_same_cgi_variable(&other.value, &header.value)) {
             problems.add(
                 &header.place,
-                "this header already carries something else (all but letters and digits count as one)",
+                "another entry already sets this header (names that differ only in case or punctuation are the same)",
             );
         }
         let bytes = registry.format(&everything, *form).len();
         if bytes > MAX_HEADER_BYTES {
             let message = format!(
-                "all permissions together are {bytes} bytes in this form, and {MAX_HEADER_BYTES} are accepted: send `masks`"
+                "all permissions together have {bytes} bytes in this form, but {MAX_HEADER_BYTES} are accepted: send `masks`"
             );
             problems.add(&header.place, message);
         }
@@ -146,10 +146,10 @@ mod tests {
         assert_eq!(
             found,
             [
-                "permissions.9: `9` is not a name: a letter, then letters, digits and `_`, at most 64",
+                "permissions.9: `9` is not a name: it must start with a letter and may contain only letters, digits and `_`, at most 64 characters",
                 "permissions.LIC.B.mask: bit 0 is already `LIC.A`",
                 "permissions.LIC.C: `description` is missing",
-                "permissions.LIC.d-e: `d-e` is not a name: a letter, then letters, digits and `_`, at most 64",
+                "permissions.LIC.d-e: `d-e` is not a name: it must start with a letter and may contain only letters, digits and `_`, at most 64 characters",
                 "routes[0].any_permission: no permission `LIC` (did you mean `LIC.A`?)",
                 "routes[0].permissions[1]: no permission `LIC.X` (did you mean `LIC.A`?)",
             ]

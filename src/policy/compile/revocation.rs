@@ -32,8 +32,8 @@ pub(super) fn compile(
         PolledId(plans.len() - 1)
     });
     Some(Revocation {
-        // Time zero drops no entry as expired. The document can be edited, so its revocations apply as long as it contains
-        // them.
+        // The compiler reads no clock, so it passes time zero and keeps all entries. `Revocations::covers` checks the expiry
+        // time of each entry when a request arrives.
         inline: Revocations::of(&written.revoked, Duration::ZERO),
         list,
         accept_unchecked: written.on_unavailable == ListUnavailable::AcceptUnchecked,
@@ -41,7 +41,8 @@ pub(super) fn compile(
     })
 }
 
-/// Returns the poll plan of a document. The document is fetched every `poll`, and stays in use for up to `stale_for` after that.
+/// Returns the poll plan of a document. The document is fetched every `poll`. If a fetch fails, the document stays in use for
+/// another `stale_for`.
 pub(super) fn plan(from: &PolledSource, what: DocumentKind) -> PollPlan {
     PollPlan {
         what,

@@ -20,7 +20,7 @@ use crate::policy::request::route::{HostPattern, Method, RoutePattern, RouteTabl
 use crate::policy::respond::cors::CorsPolicy;
 use crate::policy::verdict::rejection::RejectionKind;
 
-/// The compiled routes of a policy.
+/// The compiled routes, and the rules for public paths.
 pub(super) struct CompiledRoutes {
     pub(super) routes: RouteTable<Rc<Rule>>,
     pub(super) public: RouteTable<Rc<Rule>>,
@@ -139,7 +139,8 @@ impl RouteContext<'_, '_> {
                 "`auth: none` identifies no caller, so `scopes`, `any_scope`, `permissions`, `any_permission`, `require_claims` and `issuer` cannot be used",
             );
         }
-        // Otherwise such a route could accept callers without a token and refuse callers with a token.
+        // Without this rule, such a route would accept callers without a token, but refuse callers whose token does not meet the
+        // requirements.
         if *auth == Auth::Optional && wants {
             problems.add(
                 &route.auth.place,
@@ -150,7 +151,9 @@ impl RouteContext<'_, '_> {
         for scope in route.scopes.iter().chain(&route.any_scope).filter(|scope| !is_scope(scope)) {
             problems.add(
                 &route.place,
-                format!("`{scope}` is not a scope: visible ASCII without spaces, quotes and backslashes"),
+                format!(
+                    "`{scope}` is not a scope: use visible ASCII characters without spaces, quotes and backslashes"
+                ),
             );
         }
         let all: Vec<&str> = route.scopes.iter().chain(&route.any_scope).map(String::as_str).collect();
@@ -224,13 +227,16 @@ fn check_upstreams(upstreams: &[Upstream], problems: &mut Problems) {
     for upstream in upstreams {
         let name = &upstream.name.value;
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
-            problems
-                .add(&upstream.name.place, format!("`{name}` is not a name: letters, digits, `-`, `_` and `.` only"));
+            problems.add(
+                &upstream.name.place,
+                format!("`{name}` is not a name: use only letters, digits, `-`, `_` and `.`"),
+            );
         }
         if let Some(url) = &upstream.url
             && let Err(fault) = guard::read_target(url.value.path.as_bytes())
         {
-            problems.add(&url.place, format!("the path of `{name}` has {fault}, which is never sent to an upstream"));
+            problems
+                .add(&url.place, format!("the path of `{name}` is not accepted in a request to an upstream: {fault}"));
         }
     }
 }

@@ -77,7 +77,7 @@ fn setting(section: &CheckSettings) -> Option<&SchemaSetting> {
     section.json.as_ref()?.schema.as_ref()
 }
 
-/// Returns the address of a named schema. Other schemas use the plain name as the reference.
+/// Returns the base URI of a named schema. It has this form so that other schemas can refer to the schema by its plain name.
 fn address(name: &str) -> String {
     format!("schemas:///{name}")
 }

@@ -46,7 +46,7 @@ pub(super) fn forged(name: &str, document: &Document) -> Option<String> {
     let mut ours = identity.chain(permissions);
     let is_ours =
         ours.any(|ours| is_same_cgi_variable(name, &ours.value)) || starts_with_as_cgi_variable(name, OWN_PREFIX);
-    is_ours.then(|| format!("the filter removes `{name}` from what clients send: use the claim instead"))
+    is_ours.then(|| format!("the filter removes `{name}` from client requests: use the claim instead"))
 }
 
 #[cfg(test)]
@@ -84,9 +84,9 @@ mod tests {
         let errors = ("errors", json!({}));
         for (header, expected) in [
             ("X-Tenant", None),
-            ("x_org_id", Some("the filter removes `x_org_id` from what clients send")),
-            ("X-Perms", Some("from what clients send")),
-            ("X-Portcullis-Upstream", Some("from what clients send")),
+            ("x_org_id", Some("the filter removes `x_org_id` from client requests")),
+            ("X-Perms", Some("from client requests")),
+            ("X-Portcullis-Upstream", Some("from client requests")),
             ("Host", Some("conditions read the host as `request.host`")),
             ("Connection", Some("never sees a header `Connection`")),
             (":path", Some("`:path` is not a header name")),

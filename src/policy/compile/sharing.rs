@@ -24,7 +24,7 @@ impl SharedLimits {
     pub(super) fn sharing(&self, limit: &LimitSettings, problems: &mut Problems) -> Option<Sharing> {
         let CountStore::Global(shared) = &limit.store else { return None };
         if limit.counts == CountedEvents::FailedAuthentications {
-            problems.add(&limit.place, "a rate limit service counts requests; failed authentications are counted here");
+            problems.add(&limit.place, "a rate limit service counts only requests: remove `store: global` from this limit of failed authentications");
         }
         let Some((service, timeout)) = &self.0 else {
             problems.add(&limit.place, "`store: global` needs a `rate_limit_service`, and the document has none");

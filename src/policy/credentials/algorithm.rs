@@ -1,4 +1,4 @@
-//! The supported signature algorithms, named as in RFC 7518 §3.1; `none` is not supported.
+//! The supported signature algorithms, with the names of RFC 7518 §3.1; `none` is not supported.
 
 use std::fmt;
 
@@ -75,7 +75,7 @@ impl Algorithm {
         Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
-    /// Returns `true` if the verification key can also sign.
+    /// Returns `true` if the key that verifies a token can also sign tokens.
     pub const fn is_symmetric(self) -> bool {
         matches!(self, Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512)
     }

@@ -20,14 +20,14 @@ use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 pub struct ApiKey<'k> {
     /// The part before the last `_`, which does not contain the secret.
     pub prefix: &'k str,
-    /// The environment of the key.
+    /// The name of the environment in the key.
     pub environment: &'k str,
     /// The SHA-256 of the whole key.
     pub digest: [u8; 32],
 }
 
 impl<'k> ApiKey<'k> {
-    /// Parses a key from a request. The error is the reason for the audit record. The parser does not read any stored key.
+    /// Parses a key from a request. The error is the reason for the audit record. Parsing does not depend on the stored keys.
     pub fn read(text: &'k [u8]) -> Result<ApiKey<'k>, &'static str> {
         let malformed = "api_key_malformed";
         let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= MAX_BYTES).ok_or(malformed)?;
@@ -59,7 +59,8 @@ pub fn environment_of(prefix: &str) -> Option<&str> {
     (is_environment(environment) && is_lookup).then_some(environment)
 }
 
-/// Returns `true` if `name` is a valid name of an environment. API keys contain the name.
+/// Returns `true` if `name` is a valid name of an environment: 1 to 32 lower-case letters, digits and hyphens, without a hyphen
+/// at the start.
 pub fn is_environment(name: &str) -> bool {
     (1..=32).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -123,7 +124,8 @@ impl KeyPlaces {
         Ok(found)
     }
 
-    /// Returns `true` if the bearer credential is a key and not a token.
+    /// Returns `true` if the bearer credential is a key and not a token. This requires that the document accepts keys with the
+    /// scheme `Bearer`.
     pub fn claims_bearer(&self, token: &[u8]) -> bool {
         is_marked(token)
             && self.0.iter().any(|place| matches!(place, KeyPlace::Scheme(s) if s.eq_ignore_ascii_case("bearer")))
@@ -165,7 +167,7 @@ impl KeyPlaces {
         query
     }
 
-    /// Removes keys from trailers, because some upstreams merge trailers into headers.
+    /// Removes the headers that may contain keys from trailers, because some upstreams merge trailers into headers.
     pub fn strip_trailers(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
         for place in &self.0 {
             if let KeyPlace::Header(name) = place {

@@ -18,17 +18,17 @@ use crate::policy::authority::scopes::ScopeSet;
 pub struct Caller {
     /// The credential that authenticated the caller.
     pub proof: Proof,
-    /// The `sub` claim of the token.
+    /// The `sub` claim of the token; `None` for other credentials, or if the token has no `sub`.
     pub subject: Option<Rc<str>>,
     /// The client id: the owner of the key or certificate, or the `client_id` or `azp` claim of the token.
     pub client_id: Option<Rc<str>>,
-    /// The client's entry in the client directory. A token may name a client without an entry.
+    /// The client's entry in the client directory; `None` for a token without a client id, or with the id of an unlisted client.
     pub client: Option<Rc<Client>>,
     /// All claims of the token; null without a token.
     pub claims: Value,
     /// The caller's scopes, without scopes that no route requires.
     pub scopes: ScopeSet,
-    /// The permissions granted to the caller.
+    /// The permissions of the caller, restricted to those of its client.
     pub permissions: PermissionSet,
     /// The identity headers and other data about the caller for the upstream.
     pub identity: Identity,
@@ -37,11 +37,11 @@ pub struct Caller {
 /// The kind of credential that authenticated a caller, with its data.
 #[derive(Debug)]
 pub enum Proof {
-    /// A token.
+    /// A token with a verified signature.
     Token(TokenProof),
     /// The API key with this id.
     ApiKey(Rc<str>),
-    /// A client certificate.
+    /// A client certificate that Envoy verified.
     Certificate,
 }
 
@@ -50,7 +50,7 @@ pub enum Proof {
 pub struct TokenProof {
     /// The issuer, as an index into the policy's list of issuers.
     pub issuer: usize,
-    /// The name of the issuer.
+    /// The configured name of the issuer, for the audit record.
     pub issuer_name: Rc<str>,
     /// An identifier of the token, computed from the signing input. A different encoding of the signature does not change the
     /// identifier.
@@ -61,7 +61,7 @@ pub struct TokenProof {
     pub generation: u64,
     /// The generation of the polled client document; `None` if the client lookup did not use the document.
     pub clients: Option<u64>,
-    /// The place of the token, as an index into the policy's list of places.
+    /// The place in which the token was found, as an index into the policy's list of places.
     pub source: usize,
     /// The SHA-256 of the certificate that the token is bound to (RFC 8705 §3.1).
     pub bound: Option<[u8; 32]>,
@@ -98,13 +98,14 @@ impl Caller {
         }
     }
 
-    /// Returns `true` if tokens of another issuer may contain the same client id for a different client. API keys and
-    /// certificates identify a listed client. A token identifies a listed client only if no other issuer may name the client.
+    /// Returns `true` if the client id is unique only together with the issuer, because tokens of another issuer may contain the
+    /// same id for a different client. This does not apply to API keys, to certificates, and to tokens of a listed client whose
+    /// id the tokens of no other issuer may contain.
     pub fn is_client_of_its_issuer(&self) -> bool {
         self.token().is_some() && self.client.as_ref().is_none_or(|client| client.several_issuers)
     }
 
-    /// Returns the plan for rate limits.
+    /// Returns the client's plan for rate limits; `None` if the client is not listed or has no plan.
     pub fn plan(&self) -> Option<&Rc<str>> {
         self.client.as_ref()?.plan.as_ref()
     }

@@ -1,8 +1,8 @@
-//! Looks up clients in the gateway's document and in a polled client document.
+//! Looks up clients in the configuration document and in a polled client document.
 //!
-//! A polled document cannot redefine a client of the gateway's document. So the lookup searches the polled document only if the
-//! gateway's document does not contain the key or the client id. Such a lookup waits for the polled document, and refuses the
-//! request if that document is unavailable.
+//! A polled document cannot redefine a client of the configuration document. So a lookup of an API key or a client id searches
+//! the polled document only if the configuration document does not contain the key or the id. A lookup of a certificate searches
+//! both. A lookup in the polled document waits for the first fetch, and refuses the request if the document is unavailable.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::policy::world::World;
 /// The clients of a policy.
 #[derive(Debug)]
 pub struct Clients {
-    /// The clients in the gateway's document.
+    /// The clients in the configuration document.
     pub(in crate::policy) own: Rc<ClientDirectory>,
     /// The polled document with more clients, if the policy polls one.
     pub(in crate::policy) polled: Option<PolledId>,

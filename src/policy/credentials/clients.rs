@@ -1,7 +1,7 @@
 //! The client directory: maps keys and certificates to clients, and checks their validity.
 //!
-//! The directory is built from the gateway's document or from a polled document. A polled document can revoke a key without a new
-//! configuration.
+//! The directory is built from the configuration document or from a polled client document. A polled document can revoke a key
+//! without a new configuration.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -33,21 +33,21 @@ pub trait ReadClients {
     /// Returns the problems of the document, as one line for the log. A document with a problem is rejected as a whole.
     fn parse(&self, text: &[u8]) -> Result<ClientDirectory, String>;
 
-    /// Returns the maximum number of clients, keys and certificates in a document.
+    /// Returns the maximum number of entries in a document: clients, keys and certificates together.
     fn most_entries(&self) -> usize;
 
     /// Returns the maximum document size in bytes.
     fn most_bytes(&self) -> usize;
 }
 
-/// Formats only the name of the trait, because a reader contains the whole policy.
+/// Formats only the name of the trait, because a reader contains large parts of the policy.
 impl fmt::Debug for dyn ReadClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ReadClients")
     }
 }
 
-/// A compiled API key.
+/// A compiled API key, with the digest for comparison.
 #[derive(Debug)]
 pub(in crate::policy) struct KeyEntry {
     pub(in crate::policy) digest: [u8; 32],
@@ -77,7 +77,7 @@ impl ClientDirectory {
         self.clients.is_empty()
     }
 
-    /// Returns the client with this id.
+    /// Returns the client with this id; `None` if the directory does not list it.
     pub fn client(&self, id: &str) -> Option<&Rc<Client>> {
         self.clients.get(id)
     }
@@ -113,7 +113,7 @@ impl ClientDirectory {
         shown: &Certificate,
         now: Duration,
     ) -> Result<Rc<Caller>, Rejection> {
-        // A name that is truncated at a NUL would match another name (CVE-2025-66220).
+        // A name with a NUL could be mistaken for the name before the NUL (CVE-2025-66220).
         let has_nul = |name: &Option<String>| name.as_ref().is_some_and(|name| name.contains('\0'));
         if has_nul(&shown.uri) || has_nul(&shown.dns) {
             return Err(refused("certificate_malformed"));

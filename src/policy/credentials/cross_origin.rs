@@ -1,4 +1,4 @@
-//! Prevents cross-site request forgery: refuses a request if a foreign page caused it and a cookie authenticates the caller.
+//! Prevents cross-site request forgery: refuses requests that pages of other origins cause with the caller's cookie.
 //!
 //! Only browsers attach cookies automatically. Browsers identify the page in `Origin` (RFC 6454 §7, Fetch §3.1) and in
 //! `Sec-Fetch-Site` (Fetch Metadata §2.3), and the scripts of a page cannot set these headers. Other clients send neither header,
@@ -12,7 +12,8 @@ use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 /// Checks a request whose credential is a cookie. Returns the reason for accepting the request, for `portcullis explain`.
 ///
 /// # Errors
-/// Returns a rejection if the method is unsafe and a page of a foreign origin may have caused the request.
+/// Returns a rejection if a page of another origin may have caused the request, and the method is unsafe or the request is an
+/// upgrade.
 pub fn check(
     request: &Request<'_>,
     host: &RequestHost<'_>,
@@ -24,7 +25,8 @@ pub fn check(
         return Ok("a safe method: pages of any origin may cause it");
     }
     let site = once(request, b"sec-fetch-site");
-    // The browser has compared the page's origin with the requested URL, which a proxy may have changed since.
+    // The browser compared the page's origin with the URL that it requested. A proxy may have changed the host since then, so
+    // this comparison is more reliable than one with the request here.
     if site == SingleValue::Value(b"same-origin") {
         return Ok("the browser says that the page is of the same origin");
     }

@@ -15,12 +15,12 @@ use crate::config::token_rules::TokenRules;
 use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::wait::PolledId;
 
-/// A compiled issuer.
+/// A compiled issuer of tokens.
 #[derive(Debug)]
 pub struct Issuer {
     /// The name of the issuer in routes and in the audit record.
     pub name: Rc<str>,
-    /// The exact `iss` value.
+    /// The value that the `iss` claim must equal exactly.
     pub issuer: String,
     /// Accepted algorithms. The key must also support the algorithm.
     pub algorithms: Vec<Algorithm>,
@@ -32,28 +32,28 @@ pub struct Issuer {
     pub token_types: Vec<String>,
     /// The places that may contain the issuer's tokens, as indexes into the policy's list of places.
     pub sources: Vec<usize>,
-    /// The places of cookies that authenticate requests from pages of any origin, as indexes into the same list.
+    /// The cookies that may also authenticate requests from pages of other origins, as indexes into the same list of places.
     pub cross_origin: Vec<usize>,
-    /// The clients that the issuer's tokens may name.
+    /// The client ids that the issuer's tokens may contain.
     pub clients: AcceptedClients,
 }
 
-/// The clients that an issuer's tokens may name.
+/// The client ids that an issuer's tokens may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcceptedClients {
-    /// A token may name any client or no client.
+    /// A token may contain any client id or none.
     Any,
-    /// A token may name a listed client or no client. A token with an unlisted client id is refused. Otherwise, removing a
-    /// client from the list would also remove its restrictions.
+    /// A token may contain the id of a listed client or no client id. A token with an unlisted client id is refused, because
+    /// otherwise the removal of a client from the list would also remove the client's restrictions.
     ListedOrNone,
-    /// A token must name a listed client.
+    /// A token must contain the id of a listed client.
     Listed,
 }
 
 /// The source of an issuer's keys.
 #[derive(Debug)]
 pub enum IssuerKeys {
-    /// A key set in the configuration.
+    /// A key set in the configuration, or one made from a shared secret.
     Local(Rc<KeySet>),
     /// A remote key set, which the gateway fetches.
     Remote(PolledId),
@@ -137,7 +137,7 @@ impl Issuer {
         let not_before = numeric_date(claims, "nbf")?;
         let issued = numeric_date(claims, "iat")?;
         if let Some(longest) = self.rules.max_lifetime {
-            // Without `iat`, the age of the token is unknown.
+            // Without `iat`, the lifetime of the token is unknown.
             let issued = issued.ok_or_else(|| invalid("token_without_issue_time"))?;
             if expires > issued + longest {
                 return Err(invalid("token_lifetime_too_long"));
@@ -202,7 +202,7 @@ const TEXT_CLAIMS: [&str; 4] = ["sub", "jti", "client_id", "azp"];
 /// The only supported confirmation method (RFC 8705 §3.1).
 const THUMBPRINT: &str = "x5t#S256";
 
-/// Other registered confirmation methods (RFC 7800 §3.1, RFC 9449 §6.1) that the audit record may name.
+/// Other registered confirmation methods (RFC 7800 §3.1, RFC 9449 §6.1), whose names may be written in the audit record.
 const CONFIRMATIONS: [&str; 5] = ["jkt", "jwk", "jwe", "kid", "jku"];
 
 /// The end of the year 9999. Later dates are invalid, because adding the leeway to such a date could overflow.

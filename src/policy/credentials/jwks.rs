@@ -140,10 +140,14 @@ pub enum JwksError {
 impl fmt::Display for JwksError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            JwksError::TooLarge(bytes) => write!(f, "key set of {bytes} bytes, at most {MAX_BYTES} are read"),
-            JwksError::TooManyKeys(keys) => write!(f, "key set of {keys} keys, at most {MAX_KEYS} are read"),
-            JwksError::Malformed(fault) => write!(f, "key set cannot be read: {fault}"),
-            JwksError::NoKeys => f.write_str("key set has no array `keys`"),
+            JwksError::TooLarge(bytes) => {
+                write!(f, "the key set has {bytes} bytes, but at most {MAX_BYTES} are accepted")
+            }
+            JwksError::TooManyKeys(keys) => {
+                write!(f, "the key set has {keys} keys, but at most {MAX_KEYS} are accepted")
+            }
+            JwksError::Malformed(fault) => write!(f, "the key set cannot be parsed: {fault}"),
+            JwksError::NoKeys => f.write_str("the key set has no array `keys`"),
         }
     }
 }
@@ -159,7 +163,7 @@ pub struct WeakSecret {
 
 impl fmt::Display for WeakSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "secret of {} bytes, at least {MIN_SECRET_BYTES} are needed", self.bytes)
+        write!(f, "the secret has {} bytes, but at least {MIN_SECRET_BYTES} are required", self.bytes)
     }
 }
 

@@ -1,6 +1,7 @@
-//! Removes credentials from the request target if the gateway pauses or answers the request.
+//! Removes credentials from the query of a request that waits or that the gateway answers.
 //!
-//! So access logs and traces contain no tokens and no API keys.
+//! Access logs read the target of such a request, and must contain no credentials. Before a request is forwarded, `Forward::new`
+//! removes its credentials.
 
 use super::Credentials;
 use crate::config::auth::KeyPlace;
@@ -17,7 +18,7 @@ impl Credentials {
     /// Returns the target without the tokens and keys in the query. Returns `None` if the query contains no tokens and keys, or
     /// if the policy accepts none in queries.
     ///
-    /// The target may be malformed: the guard refuses targets that are not a path or not valid UTF-8.
+    /// The target may be malformed, because this function also runs for targets that the guard refuses.
     pub(in crate::policy) fn without_query_secrets(&self, target: &[u8]) -> Option<Vec<u8>> {
         self.query_credentials().next()?;
         let (path, query) = target.split_at_checked(target.iter().position(|b| *b == b'?')?)?;

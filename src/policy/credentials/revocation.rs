@@ -19,7 +19,7 @@ use crate::policy::world::World;
 /// The revocations of a policy, and the rules for checking them.
 #[derive(Debug)]
 pub struct Revocation {
-    /// The revocations in the document.
+    /// The revocations in the configuration document.
     pub inline: Revocations,
     /// The polled revocation list, if the policy polls one.
     pub list: Option<PolledId>,
@@ -33,7 +33,7 @@ pub struct Revocation {
 pub type ListState = Option<Cow<'static, str>>;
 
 impl Revocation {
-    /// Refuses a revoked caller. `issuer` is the `iss` of the caller's token.
+    /// Refuses a revoked caller. `issuer` is the `iss` of the caller's token; empty without a token.
     pub fn check(
         &self,
         caller: &Caller,
@@ -42,7 +42,7 @@ impl Revocation {
         world: &mut World<'_>,
     ) -> Result<ListState, Stop> {
         let shown = RevocableClaims::of(caller, issuer);
-        // A revocation list cannot contain an empty `jti`.
+        // A revocation list cannot contain an empty `jti`, so such a token could not be revoked.
         if self.require_jti && caller.token().is_some() && shown.jti.is_none_or(str::is_empty) {
             return Err(Rejection::new(RejectionKind::InvalidToken, "token_without_jti").into());
         }

@@ -48,7 +48,7 @@ impl<'c> RevocableClaims<'c> {
     }
 }
 
-/// The kind of an entry.
+/// The kind of an entry: which credentials it revokes.
 #[derive(Clone, Copy, Debug)]
 enum RevokedKind {
     Token,
@@ -67,7 +67,7 @@ struct RevokedName<'n>(RevokedKind, &'n str, &'n str);
 /// The range of tokens that an entry revokes, and the expiry time of the entry.
 #[derive(Clone, Copy, Debug)]
 struct RevocationCutoff {
-    /// The entry applies to tokens issued before this time; `u64::MAX` for all tokens.
+    /// The entry applies to tokens issued before this time, in seconds since the Unix epoch; `u64::MAX` for all tokens.
     issued_before: u64,
     /// The entry expires at this time, in seconds since the Unix epoch; `u64::MAX` for no expiry.
     expires: u64,
@@ -88,7 +88,10 @@ impl Revocations {
         }
         let list = Revocations::of(&entries, now);
         if list.entries > most_entries {
-            return Err(RevocationListError(format!("{} entries, at most {most_entries} are accepted", list.entries)));
+            return Err(RevocationListError(format!(
+                "the list has {} entries, but at most {most_entries} are accepted",
+                list.entries
+            )));
         }
         Ok(list)
     }
@@ -204,7 +207,8 @@ impl RevocationCutoff {
     }
 }
 
-/// A token is accepted after `exp` for the leeway of the issuer, so entries are kept for the maximum leeway, in seconds.
+/// The maximum leeway of an issuer, in seconds. A token is accepted until `exp` plus the leeway, so each entry is kept for this
+/// time after its expiry time.
 const LEEWAY: u64 = 300;
 
 /// The maximum size of a list in bytes is this number per allowed entry, plus a constant.
@@ -311,19 +315,19 @@ mod tests {
         for (entries, expected) in [
             (r#"{"jti":"j","until":5}"#, "unknown key `until`"),
             (r#"{"jti":"j"},{"jit":"j"}"#, "unknown key `jit` (did you mean `jti`?)"),
-            (r#"{"jti":"j","sub":"s"}"#, "has several names"),
+            (r#"{"jti":"j","sub":"s"}"#, "expected only one of"),
             (r#"{"sub":"s"}"#, "`sub` needs the `issuer`"),
             (r#"{"jti":7}"#, "expected text, found a number"),
             (r#"{"jti":""}"#, "expected text, found empty text"),
             (r#"{"key":"k"}"#, "needs `client`"),
-            (r#"{"client":"c","issuer":"a"}"#, "an API key has no `issuer`"),
-            (r#"{"jti":"j","issued_before":1}"#, "names one token"),
+            (r#"{"client":"c","issuer":"a"}"#, "is for API keys and certificates"),
+            (r#"{"jti":"j","issued_before":1}"#, "identifies one token"),
             (r#"{}"#, "expected one of"),
             (r#"{"issuer":"a"}"#, "expected one of"),
             (r#"{"issued_before":-1}"#, "is not a whole number"),
             (r#"{"issued_before":1.5}"#, "is not a whole number"),
             (r#""j""#, "expected a mapping"),
-            (r#"{"jti":"a"},{"jti":"b"},{"jti":"c"},{"jti":"d"},{"jti":"e"}"#, "5 entries, at most 4"),
+            (r#"{"jti":"a"},{"jti":"b"},{"jti":"c"},{"jti":"d"},{"jti":"e"}"#, "5 entries, but at most 4"),
             (r#"{"jti":"a","jti":"b"}"#, "is repeated"),
         ] {
             let fault = parse(entries).unwrap_err().0;

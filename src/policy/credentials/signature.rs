@@ -94,8 +94,8 @@ pub struct HostRequest<'a> {
 }
 
 /// Returns the arguments for Envoy's verification. Returns `None` if Envoy cannot or need not verify the signature: for PS*,
-/// EdDSA and HS*, for a key that does not support `alg`, and for a signature of the wrong length. [`SoftwareVerifier`] handles
-/// these cases.
+/// EdDSA and HS*, for a key that does not support `alg`, and for a malformed signature. [`SoftwareVerifier`] handles these
+/// cases.
 ///
 /// Envoy would accept an EC key for an RS256 token, so this function checks that the key and the algorithm match (envoy-facts
 /// §1.2).

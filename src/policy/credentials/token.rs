@@ -21,7 +21,7 @@ pub struct UnverifiedToken<'t> {
     pub claims: Value,
     /// The bytes that the signature covers (RFC 7515 §5.2).
     pub signing_input: &'t [u8],
-    /// The decoded signature.
+    /// The signature, decoded from base64url.
     pub signature: Vec<u8>,
 }
 
@@ -45,8 +45,8 @@ impl<'t> UnverifiedToken<'t> {
     }
 }
 
-/// Reads the relevant header parameters. `jku`, `x5u`, `jwk` and `x5c` are ignored, because keys come only from the
-/// configuration.
+/// Reads the relevant header parameters. `jku`, `x5u`, `jwk` and `x5c` are ignored, because a token must not select keys outside
+/// the configured key sets.
 fn read_header(header: &Value) -> Result<(Algorithm, Option<String>, Option<String>), Rejection> {
     let text = |name: &str, fault| match header.get(name) {
         None => Ok(None),

@@ -60,7 +60,7 @@ impl TokenCache {
         Some(caller)
     }
 
-    /// Inserts a verified caller.
+    /// Inserts a verified caller. A caller that is larger than the cache allows is not inserted.
     pub fn insert(&mut self, token: &[u8], caller: Rc<Caller>) {
         let bytes = entry_bytes(token, &caller);
         self.keep(CachedToken { token: token.into(), caller, bytes });
@@ -98,8 +98,8 @@ impl TokenCache {
 }
 
 impl Generation {
-    /// Removes an entry and subtracts its size from the byte count. Otherwise, a token that is removed and inserted again and
-    /// again would fill the count and evict other tokens.
+    /// Removes an entry and subtracts its size from the byte count. If the size were not subtracted, a token that is removed and
+    /// inserted again and again would fill the count and evict other tokens.
     fn take(&mut self, token: &[u8]) -> Option<CachedToken> {
         let tail = tail(token);
         if !same(&self.callers.get(&tail)?.token, token) {
@@ -126,8 +126,8 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && words(a_words).eq(words(b_words)) && a_rest == b_rest
 }
 
-/// Returns the bytes that a token and its caller use. A hash table may have up to 16 slots for 7 entries, because the table
-/// doubles when it is 7/8 full.
+/// Returns the bytes that a token and its caller use. Counts three slots of the hash table, because the table doubles when it is
+/// 7/8 full, so that more than half of its slots can be empty.
 fn entry_bytes(token: &[u8], caller: &Caller) -> usize {
     block(token.len()) + caller.allocated() + 3 * size_of::<(TokenTail, CachedToken)>()
 }

@@ -18,9 +18,9 @@ pub struct PresentedToken<'r> {
 }
 
 impl PresentedToken<'_> {
-    /// Checks that a token after `Bearer` is a `b64token` (RFC 6750 §2.1). Otherwise, the request is malformed (§3.1). In any
-    /// other place, such as a cookie, the value is only an invalid token. Cached tokens skip this check. Envoy joins repeated
-    /// headers with a comma (envoy-facts §0.9), so a comma indicates a second token.
+    /// Checks that a token after `Bearer` is a `b64token` (RFC 6750 §2.1). If it is not, the request is malformed (§3.1). In
+    /// other places, such as a cookie, a malformed value is only an invalid token. Cached tokens skip this check. Envoy joins
+    /// repeated headers with a comma (envoy-facts §0.9), so a comma indicates a second token.
     pub fn check_form(&self) -> Result<(), Rejection> {
         if !self.bearer {
             return Ok(());
@@ -100,7 +100,8 @@ fn malformed() -> Rejection {
     Rejection::new(RejectionKind::InvalidTokenRequest, "malformed_authorization")
 }
 
-/// Returns the bytes after `Bearer `. The scheme is case-insensitive (RFC 9110 §11.1). `Bearer` alone is a malformed token.
+/// Returns the bytes after `Bearer `. The scheme is case-insensitive (RFC 9110 §11.1). A value that consists only of the scheme
+/// has an empty token, which is malformed.
 pub fn strip_bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"bearer") {

@@ -24,7 +24,7 @@ use crate::policy::world::World;
 /// The parts of the policy that authentication needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Authenticator<'p> {
-    /// All issuers.
+    /// All issuers of the policy. A token selects one by its `iss` claim.
     pub issuers: &'p [Issuer],
     /// The scopes that routes require.
     pub scopes: &'p ScopeRegistry,
@@ -32,7 +32,7 @@ pub struct Authenticator<'p> {
     pub permissions: &'p PermissionRegistry,
     /// The identity headers that are computed for each caller.
     pub identity: &'p IdentityHeaders,
-    /// The client directories.
+    /// The clients of the configuration document and of the polled client document.
     pub clients: &'p Clients,
 }
 
@@ -135,7 +135,7 @@ impl Authenticator<'_> {
         })
     }
 
-    /// Looks up the client that a token names, and checks that the issuer's tokens may name this client.
+    /// Looks up the client whose id a token contains, and checks that the issuer's tokens may contain this id.
     fn client(
         &self,
         id: Option<&str>,
@@ -155,7 +155,7 @@ impl Authenticator<'_> {
         Err(Stop::Refuse(match id {
             Some(id) if is_plain(id) => rejection.with(format!("client {id}")),
             Some(_) => rejection.with("client with an id that cannot be listed"),
-            None => rejection.with("the token names no client"),
+            None => rejection.with("the token has no client id"),
         }))
     }
 

@@ -31,17 +31,17 @@ use crate::policy::limits::rate_limit_client::SharedLimit;
 /// A compiled limit.
 #[derive(Debug)]
 pub struct Limit {
-    /// The name of the limit.
+    /// The name of the limit, for rate limit headers and the audit record.
     pub name: Rc<str>,
     /// The request attributes that select the bucket.
     pub by: Vec<KeyPart>,
-    /// One meter per plan. The first meter is for the default plan.
+    /// One [`Meter`] for each plan. The first one is for the default plan.
     pub meters: Vec<Meter>,
-    /// How the caller's meter is chosen.
+    /// How the plan of a request is chosen.
     pub choice: MeterChoice,
     /// Whether the limit is report-only: it records the requests that it would refuse, but does not refuse them.
     pub shadow: bool,
-    /// How proxies share the limit; `None` if this proxy counts the limit alone.
+    /// How proxies share the limit; `None` if each proxy counts the limit separately.
     pub sharing: Option<Sharing>,
 }
 
@@ -54,25 +54,25 @@ pub struct Sharing {
     pub on_failure: OnFailure,
 }
 
-/// How the caller's meter is chosen. Each number is an index in [`Limit::meters`].
+/// How the plan of a request is chosen. Each number is an index into [`Limit::meters`].
 #[derive(Debug)]
 pub enum MeterChoice {
-    /// There is only one meter.
+    /// The limit has only one meter.
     Only,
-    /// By the value of a claim.
+    /// By the value of a claim, which is the name of a plan.
     Claim(ClaimPath, Vec<(String, usize)>),
-    /// By the caller's plan in the client list.
+    /// By the plan in the caller's entry of the client directory.
     Directory(Vec<(String, usize)>),
-    /// By the client id.
+    /// By the client id of the caller.
     Client(Vec<(String, usize)>),
 }
 
-/// The windows of one plan, and the table that stores their buckets.
+/// The windows of one plan of a limit, and the table that stores the buckets of its callers.
 #[derive(Debug)]
 pub struct Meter {
     /// The name of the plan; empty if the limit has no plans.
     pub plan: Rc<str>,
-    /// The number of the table. All workers use the same number.
+    /// The number that identifies the table. All workers use the same number.
     pub table: u32,
     /// The number of cells in the table.
     pub cells: u32,
@@ -87,18 +87,18 @@ pub struct Meter {
 /// A limit that applies to a request, with the request's bucket.
 #[derive(Clone, Copy, Debug)]
 pub struct Charge<'l> {
-    /// The limit that applies.
+    /// The limit, which may be a shadow limit.
     pub limit: &'l Limit,
-    /// The caller's meter.
+    /// The windows and the table of the caller's plan.
     pub meter: &'l Meter,
     id: CellId,
     fingerprint: u64,
 }
 
-/// Whether a request is counted, or only checked.
+/// The mode of [`count`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CountingMode {
-    /// Count the request.
+    /// Count the request if all limits allow it.
     Take,
     /// Only check whether the limit allows the request.
     Try,
@@ -109,7 +109,8 @@ pub enum CountingMode {
 pub struct CountResult {
     /// The refusal, if a limit refused the request.
     pub refused: Option<LimitRefusal>,
-    /// The tightest window of each charge, in the order of the charges; `None` for a charge that refused.
+    /// The state of each charge's window with the fewest remaining requests, in the order of the charges; `None` for a charge
+    /// that refused. After a refusal, later charges are missing.
     pub remaining: Vec<Option<Remaining>>,
     /// The names of shadow limits that would have refused the request.
     pub would: Vec<Rc<str>>,
@@ -122,17 +123,17 @@ pub struct LimitRefusal {
     pub charge: usize,
     /// The state of the window that is exhausted.
     pub remaining: Remaining,
-    /// Whether the cause is contention: other workers changed the bucket in every attempt to update it.
+    /// Whether the request was refused because other workers changed the bucket in every attempt to update it.
     pub contended: bool,
 }
 
 impl Limit {
-    /// Returns the meter of the caller's plan.
+    /// Returns the windows and the table for the caller's plan, or for the default plan if the caller has no plan.
     pub fn meter(&self, subject: &Subject<'_>) -> Option<&Meter> {
         self.meters.get(self.choice.of(subject)).or_else(|| self.meters.first())
     }
 
-    /// Returns the charge of a request: the meter of its caller's plan, and its bucket.
+    /// Returns the bucket of a request at this limit, in the table of its caller's plan.
     pub fn charge(&self, subject: &Subject<'_>, hash_key: [u8; 16]) -> Option<Charge<'_>> {
         let meter = self.meter(subject)?;
         let key = LimitKey::new(&self.by, subject, hash_key);
@@ -156,7 +157,8 @@ impl MeterChoice {
     }
 }
 
-/// Counts a request for all charges, or for none if a charge refuses. Checks all limits before counting the first.
+/// Counts a request for all charges, or for none if a charge refuses. Checks all limits before counting the first. Only if other
+/// workers change the buckets in the meantime can a refused request be counted for some charges.
 pub fn count(charges: &[Charge<'_>], how: CountingMode, now: Duration, store: &mut dyn BucketStore) -> CountResult {
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     let mut counted = CountResult::default();
@@ -172,8 +174,8 @@ pub fn count(charges: &[Charge<'_>], how: CountingMode, now: Duration, store: &m
     for (at, (charge, change)) in charges.iter().zip(asked).enumerate() {
         let settled = if how == CountingMode::Take { charge.settle(change, now, store) } else { Some(change) };
         match settled {
-            // Charges that were already counted stay counted. Undoing them would not help requests that were refused in the
-            // meantime.
+            // Charges that were already counted stay counted. Undoing them would not help requests that other workers have
+            // refused in the meantime.
             Some(change) => {
                 counted.remaining.push(charge.remaining(&change, now));
                 counted.refuse(at, charge, &change);
@@ -229,7 +231,7 @@ impl Charge<'_> {
         None
     }
 
-    /// Returns the tightest window after a change; `None` if the change is a refusal.
+    /// Returns the state of the window with the fewest remaining requests after a change; `None` if the change is a refusal.
     fn remaining(&self, change: &BucketChange, now: u64) -> Option<Remaining> {
         let states = change.outcome.as_ref().ok()?;
         let windows = self.meter.windows.iter().zip(states).zip(&self.meter.titles);

@@ -1,6 +1,6 @@
 //! Decides requests by limits that a rate limit service counts for several proxies, and schedules the calls to the service.
 //!
-//! This module performs no I/O. An adapter polls for due calls, makes the calls, and passes in the answers.
+//! This module performs no I/O. The gateway asks for due calls, makes them, and passes in the answers.
 
 mod health;
 mod lease;
@@ -18,7 +18,7 @@ pub use lease::{LeaseTerms, QuotaState};
 /// A rate limit service of a policy.
 #[derive(Debug)]
 pub struct Service {
-    /// The Envoy cluster for calls.
+    /// The Envoy cluster to which calls are sent.
     pub cluster: String,
     /// The rate limit domain of these limits.
     pub domain: String,
@@ -27,22 +27,22 @@ pub struct Service {
 /// A limit that a rate limit service counts.
 #[derive(Debug)]
 pub struct SharedLimit {
-    /// The service that counts.
+    /// The rate limit service that counts the limit.
     pub service: Rc<Service>,
-    /// How the filter requests hits.
+    /// The block size and the timeout with which the filter requests hits.
     pub terms: LeaseTerms,
 }
 
-/// A call to make.
+/// A call to a rate limit service that the gateway must make now.
 #[derive(Debug)]
 pub struct QuotaCall {
     /// The [`Quotas`] lease that receives the answer.
     pub lease: LeaseId,
-    /// The Envoy cluster and the domain.
+    /// The service, with its Envoy cluster and rate limit domain.
     pub service: Rc<Service>,
-    /// The timeout of the call.
+    /// The time after which Envoy ends the call.
     pub timeout: Duration,
-    /// The request message.
+    /// The encoded `RateLimitRequest`.
     pub message: Vec<u8>,
 }
 
@@ -60,7 +60,7 @@ pub enum CallFault {
 /// A change in the health of a rate limit service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HealthChange {
-    /// Calls pause because too many failed in a row. Contains the fault of the last call.
+    /// The filter makes no calls for a while, because too many calls in a row failed. Contains the fault of the last call.
     Paused(CallFault),
     /// The service answers calls again after a pause.
     Resumed,
@@ -69,11 +69,11 @@ pub enum HealthChange {
 /// The state of a limit for one descriptor, as reported by the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RemainingQuota {
-    /// The number of hits that the limit allows per window.
+    /// The number of hits that the limit allows per window; `None` if the service did not report it.
     pub limit: Option<u32>,
-    /// The remaining hits.
+    /// The number of hits that remain in the window; `None` if the service did not report it.
     pub remaining: Option<u32>,
-    /// The time until the service resets the limit.
+    /// The time until the service resets the limit; `None` if the service did not report it, or if the time has passed.
     pub reset: Option<Duration>,
 }
 
@@ -83,7 +83,7 @@ pub struct Quotas {
     slots: Vec<LeaseSlot>,
     index: HashMap<Rc<[u8]>, u32>,
     most: usize,
-    /// The position of the clock algorithm, where the next search for a lease to evict starts.
+    /// The index of the slot at which the next search for a lease to evict starts (the hand of the clock algorithm).
     hand: usize,
     wanted: VecDeque<LeaseId>,
     health: Health,
@@ -106,8 +106,8 @@ impl Quotas {
         Quotas { slots, index, most: most.max(1), hand: 0, wanted, health: Health::default() }
     }
 
-    /// Checks whether a request may spend one hit of `limit` for this descriptor. `received_at` is the time when the request was
-    /// received. Only [`Self::spend`] spends the hit, so a request that another limit refuses costs no hit.
+    /// Returns whether a request may spend one hit of `limit` for this descriptor. `received_at` is the time when the request
+    /// was received. Only [`Self::spend`] spends the hit, so a request that another limit refuses costs no hit.
     pub fn check(
         &mut self,
         limit: &Rc<SharedLimit>,
@@ -159,7 +159,7 @@ impl Quotas {
         None
     }
 
-    /// Puts a call that could not start back into the queue. The adapter makes the call when other calls have ended.
+    /// Puts a call that could not start back into the queue. The gateway makes the call when other calls have ended.
     pub fn put_off(&mut self, id: LeaseId) {
         if let Some(slot) = self.slot(id) {
             slot.lease.put_off();
@@ -250,9 +250,10 @@ impl Quotas {
         LeaseId { slot, turn: self.slots.get(slot as usize).map_or(0, |slot| slot.turn) }
     }
 
-    /// Chooses a slot to evict. Prefers the first idle lease after the clock hand, and otherwise a lease that was not used
-    /// since the last round. The search looks at only a few slots, so that it costs a request little time. Unspent hits of an
-    /// evicted lease are lost until their window ends.
+    /// Chooses the slot of a lease to evict, with the clock algorithm: the search continues where the last one stopped. It
+    /// returns the first lease whose eviction loses nothing. If there is none, it returns a lease that was not used since an
+    /// earlier search passed it. The search examines only a few slots, so that it costs a request little time. Unspent hits of
+    /// an evicted lease are lost until their window ends.
     fn slot_to_evict(&mut self, now: Duration) -> usize {
         let count = self.slots.len().max(1);
         let mut second_best = self.hand % count;
@@ -271,7 +272,7 @@ impl Quotas {
     }
 }
 
-/// The maximum number of leases that a search for a lease to evict looks at.
+/// The maximum number of slots that one search for a lease to evict examines.
 const MAX_EVICTION_STEPS: usize = 16;
 
 #[cfg(test)]

@@ -7,12 +7,12 @@ use super::rate_limit::Limit;
 /// The limits of one route, or of requests that match no route.
 #[derive(Clone, Debug, Default)]
 pub struct LimitSet {
-    /// Checked when a request arrives, before authentication.
+    /// The limits that are checked when a request arrives, before authentication.
     pub arrival: Vec<Rc<Limit>>,
-    /// Checked before a credential is verified. Only invalid credentials are counted.
+    /// The limits that are checked before a credential is verified. Only invalid credentials are counted.
     pub failures: Vec<Rc<Limit>>,
-    /// Checked after authorization.
+    /// The limits that this proxy checks after authorization.
     pub caller: Vec<Rc<Limit>>,
-    /// Checked with the rate limit service, after authorization.
+    /// The limits that are checked with the rate limit service, after authorization.
     pub shared: Vec<Rc<Limit>>,
 }

@@ -1,6 +1,6 @@
 //! Consults the rate limit service for limits that several proxies share.
 //!
-//! This stage runs after authorization and before local limits are counted.
+//! This stage runs after authorization, and before this proxy counts its own limits for callers.
 
 mod descriptor;
 
@@ -23,7 +23,7 @@ use crate::policy::verdict::stop::Stop;
 use crate::policy::verdict::wait::{Await, Awaited, LeaseId};
 use crate::policy::world::World;
 
-/// Reserved hits. They are spent only if nothing else stops the request.
+/// Reserved hits. They are spent only after all limits have accepted the request.
 #[must_use]
 #[derive(Debug, Default)]
 pub(in crate::policy) struct ReservedHits(Vec<LeaseId>);
@@ -36,8 +36,8 @@ impl ReservedHits {
     }
 }
 
-/// Reserves one hit of every shared limit. Hits are spent later, after all limits were checked. So a request that waits or is
-/// refused costs no hit, and the calls for all limits run in parallel.
+/// Reserves one hit of every shared limit. Hits are spent later, after all limits were checked. So a request that waits or that
+/// a limit refuses costs no hit, and the calls for all limits run in parallel.
 pub(in crate::policy) fn reserve(
     rule: &Rule,
     auth: &Auth,

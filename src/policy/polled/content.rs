@@ -1,6 +1,6 @@
 //! The kinds of polled documents, and the parser of each kind.
 //!
-//! A parser rejects an invalid document as a whole.
+//! An invalid document is rejected as a whole. In a key set, however, only the unusable keys are skipped.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,25 +13,25 @@ use crate::policy::credentials::revocation_list::{MAX_BYTES_AN_ENTRY, Revocation
 /// The kind of a document, and the settings of its parser.
 #[derive(Clone, Debug)]
 pub enum DocumentKind {
-    /// The keys of an issuer.
+    /// The key set of an issuer.
     KeySet,
     /// A revocation list.
     Revocations {
-        /// The maximum number of entries.
+        /// The maximum number of entries that have not expired.
         most_entries: usize,
     },
-    /// A client directory.
+    /// A client document, with the reader that compiles it.
     Clients(Rc<dyn ReadClients>),
 }
 
-/// A parsed document.
+/// A parsed document, ready for use.
 #[derive(Clone, Debug)]
 pub enum PolledContent {
-    /// The keys of an issuer. At least one key is usable.
+    /// The key set of an issuer, with at least one usable key.
     KeySet(Rc<KeySet>),
     /// A revocation list.
     Revocations(Rc<Revocations>),
-    /// The clients of a client document. The clients of the policy document are not included.
+    /// The clients of a polled client document, without the clients of the configuration document.
     Clients(Rc<ClientDirectory>),
 }
 
@@ -68,7 +68,7 @@ impl PolledContent {
     /// Parses a document. Also returns the parts that the parser skipped, each with the reason.
     pub(super) fn read(what: &DocumentKind, text: &[u8], at: Duration) -> Result<(PolledContent, Vec<String>), String> {
         if text.len() > what.most_bytes() {
-            return Err(format!("longer than {} bytes", what.most_bytes()));
+            return Err(format!("the document is longer than {} bytes", what.most_bytes()));
         }
         match what {
             DocumentKind::KeySet => {
@@ -109,5 +109,5 @@ impl PolledContent {
     }
 }
 
-/// The bytes allowed for whitespace and expired entries in a list.
+/// The bytes that a revocation list may have in addition to the bytes of its entries, such as whitespace.
 const MAX_BYTES_AROUND: usize = 64 * 1024;

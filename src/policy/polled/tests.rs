@@ -13,8 +13,8 @@ fn at(seconds: u64) -> Duration {
     Duration::from_secs(1_000_000 + seconds)
 }
 
-/// Returns documents that are fresh for `fresh` seconds and stale for another `fresh` seconds. The cool-down is 30 s, and the
-/// wait 5 s.
+/// Returns documents that are fresh for `fresh` seconds and stale for another `fresh` seconds. The cool-down is 30 s, and
+/// requests wait for at most 5 s.
 fn polled(fresh: u64) -> Polled {
     let span = Duration::from_secs;
     Polled::new([PollPlan {

@@ -37,7 +37,7 @@ impl<'a> SafePath<'a> {
         self.query
     }
 
-    /// Returns `true` if the path was normalized. Then set `:path` before forwarding the request.
+    /// Returns `true` if normalization changed the path. The caller must then set `:path` before it forwards the request.
     pub fn changed(&self) -> bool {
         matches!(self.path, Cow::Owned(_))
     }
@@ -55,7 +55,7 @@ impl<'a> SafePath<'a> {
 /// Validates the value of `:path`. Copies the path only if its escapes must be normalized.
 ///
 /// # Errors
-/// Returns the first fault that the scan finds.
+/// Returns the first fault that is found.
 pub fn read_target(raw: &[u8]) -> Result<SafePath<'_>, PathFault> {
     if raw.len() > MAX_TARGET_LEN {
         return Err(PathFault::TooLong);
@@ -73,7 +73,7 @@ pub fn read_target(raw: &[u8]) -> Result<SafePath<'_>, PathFault> {
         scan_query(query)?;
     }
     let path = if seen.escape { respell(path)? } else { Cow::Borrowed(path) };
-    // The scan does not decode escapes, so it does not see a dot segment that contains `%2e`.
+    // `scan_path` does not decode escapes, so a path with an escape may still contain a dot segment such as `%2e`.
     if (seen.leading_dot || seen.escape) && path.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err(PathFault::DotSegment);
     }
@@ -141,7 +141,7 @@ fn respell(path: &str) -> Result<Cow<'_, str>, PathFault> {
         }
         spelled.push_str(plain);
     }
-    // Checks the normalized path, because `%25%32%66` becomes `%252f`.
+    // Checks the normalized path, because normalization changes `%25%32%66` to `%252f`.
     if spelled.split("%25").skip(1).any(|after| after.get(..2).and_then(percent::byte).is_some()) {
         return Err(PathFault::EncodedPercent);
     }

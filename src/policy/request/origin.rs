@@ -9,7 +9,7 @@ pub enum OriginPattern {
     Any,
     /// `null` is the origin of sandboxed frames, local files and some redirects. It does not identify a site.
     Null,
-    /// Matches one origin.
+    /// Matches exactly one origin.
     Exact {
         /// The origin as browsers send it.
         text: String,
@@ -19,9 +19,9 @@ pub enum OriginPattern {
     },
     /// Matches every host below a domain, but not the domain itself.
     Subdomains {
-        /// The scheme and `://`.
+        /// The start of a matching origin: the scheme and `://`.
         before: String,
-        /// The domain with a leading dot, and the port if there is one.
+        /// The end of a matching origin: the domain with a leading dot, and the port if there is one.
         after: String,
         /// Whether an attacker can read and forge the traffic, as in `Exact`.
         cleartext: bool,
@@ -34,8 +34,8 @@ impl OriginPattern {
         parse::pattern(text)
     }
 
-    /// Returns `true` if the pattern matches the value of an `Origin` header. Compares bytes, because browsers send each origin
-    /// in only one form (RFC 6454 §6.2) and the response repeats the value. Never allocates.
+    /// Returns `true` if the pattern matches the value of an `Origin` header. Compares bytes: browsers send each origin in only
+    /// one form (RFC 6454 §6.2), and the response repeats the value unchanged. Never allocates.
     pub fn matches(&self, origin: &[u8]) -> bool {
         match self {
             OriginPattern::Any => true,

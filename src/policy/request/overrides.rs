@@ -1,17 +1,17 @@
 //! Removes request headers that could make an upstream use another method, path or host than the gateway has matched.
 //!
-//! Method overrides in a body or a query (`_method`) are not checked, because only some upstream frameworks support them.
+//! Overrides in a query or a body, such as the parameter `_method`, are not removed: they are part of the data for the upstream.
 
 use crate::config::header_name::is_same_cgi_variable;
 use crate::policy::verdict::edit::HeaderEdit;
 
-/// Adds edits that remove these headers, in every spelling that an upstream might accept.
+/// Adds edits that remove the headers in `OVERRIDES`, in every spelling that an upstream might accept.
 pub fn strip(sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
     HeaderEdit::remove_matching(sent, edits, overrides);
 }
 
 fn overrides(name: &[u8]) -> bool {
-    // Compares only the first letter at first, because most headers begin with another letter.
+    // Compares the first letter before the whole name, because most headers begin with another letter.
     matches!(name.first(), Some(b'x' | b'X' | b'p' | b'P'))
         && OVERRIDES.iter().any(|known| is_same_cgi_variable(name, known.as_bytes()))
 }

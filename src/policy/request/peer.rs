@@ -22,7 +22,7 @@ pub struct Certificate {
     pub uri: Option<String>,
     /// The first DNS subject alternative name.
     pub dns: Option<String>,
-    /// The subject (RFC 4514).
+    /// The subject of the certificate, as a distinguished name in text form (RFC 4514).
     pub subject: Option<String>,
 }
 

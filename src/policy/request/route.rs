@@ -1,4 +1,4 @@
-//! Selects the route of a request by host, path and method. The order of the routes does not matter.
+//! Selects the route of a request by host, path and method, independently of the order of the routes.
 //!
 //! The most specific host wins, then the most specific path (segment by segment: literal, `{param}`, `{.+}`), then a named method
 //! over any method. If the best host and path have no route for the method, the next best host and path are tried.
@@ -27,7 +27,7 @@ use id::RouteId;
 use pattern::Segment;
 use trie::Trie;
 
-/// The compiled routes of a policy.
+/// A table of routes. Each route has a value of type `T`.
 #[derive(Clone, Debug)]
 pub struct RouteTable<T> {
     hosts: Hosts,
@@ -35,12 +35,12 @@ pub struct RouteTable<T> {
     routes: Vec<(RoutePattern, T)>,
 }
 
-/// The result of a lookup.
+/// The result of [`RouteTable::find`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteMatch<'t, 'p, T> {
-    /// A route matches.
+    /// This route is selected for the host, path and method.
     Route {
-        /// The value inserted for the route.
+        /// The value that was inserted with the route.
         value: &'t T,
         /// The values of the pattern's parameters.
         params: Params<'t, 'p>,
@@ -116,12 +116,12 @@ impl<'t, 'p> Params<'t, 'p> {
         self.pattern
     }
 
-    /// Returns the decoded value of a parameter.
+    /// Returns the decoded value of a parameter; `None` if the pattern has no parameter with this name.
     pub fn get(&self, name: &str) -> Option<Cow<'p, str>> {
         self.raw(name).map(percent::decode)
     }
 
-    /// Returns the value of a parameter as written in the path.
+    /// Returns the value of a parameter as written in the path; `None` if the pattern has no parameter with this name.
     pub fn raw(&self, name: &str) -> Option<&'p str> {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
@@ -155,14 +155,14 @@ impl<T> Default for RouteTableBuilder<T> {
 pub struct Conflict<'t, T> {
     /// The value of the route that was not inserted.
     pub value: T,
-    /// All conflicts. There is at least one.
+    /// The conflicts with earlier routes. There is at least one.
     pub taken: Vec<RouteConflict<'t, T>>,
 }
 
 /// An earlier route with the same host, pattern and method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteConflict<'t, T> {
-    /// The value of the earlier route.
+    /// The value that was inserted with the earlier route.
     pub by: &'t T,
     /// The pattern of the earlier route, which may use other parameter names.
     pub pattern: &'t RoutePattern,
@@ -173,11 +173,12 @@ pub struct RouteConflict<'t, T> {
 }
 
 impl<T> RouteTableBuilder<T> {
-    /// Adds a route for these hosts and methods. An empty list means any host or any method.
+    /// Adds a route for the given hosts and methods. If `hosts` is empty, the route matches any host. If `methods` is empty, it
+    /// accepts any method.
     ///
     /// # Errors
-    /// Returns the conflicts if an earlier route has the same host, method and pattern. Parameter names are not compared. The
-    /// table does not change.
+    /// Returns the conflicts if earlier routes have a host, a method and the pattern in common with this route. Patterns that
+    /// differ only in parameter names count as the same pattern. After an error, the table is unchanged.
     pub fn insert(
         &mut self,
         hosts: &[HostPattern],

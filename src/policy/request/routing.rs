@@ -13,7 +13,8 @@ use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 #[derive(Debug)]
 pub(in crate::policy) struct Routes {
     pub(in crate::policy) table: RouteTable<Rc<Rule>>,
-    /// The public paths, which need no authentication. Their rules apply to requests that match no route.
+    /// The public paths, which need no authentication. If a request matches no route but a public path, the rule of the public
+    /// path applies.
     pub(in crate::policy) public: RouteTable<Rc<Rule>>,
 }
 
@@ -89,7 +90,7 @@ impl Routes {
                 }
                 Err(Rejection::new(RejectionKind::MethodNotAllowed(methods.join(", ").into()), "method_not_allowed"))
             }
-            // A public path needs no route here. Envoy's own routes choose the upstream.
+            // A public path needs no route in the document. Envoy's own routes then select the upstream.
             RouteMatch::NotFound => match self.public_rule(path) {
                 Some(rule) => Ok(MatchedRoute { rule, tail: None, params: None }),
                 None => Err(Rejection::new(RejectionKind::NotFound, "no_route")),
@@ -112,8 +113,8 @@ impl Routes {
         }
     }
 
-    /// Returns the rule of the first method in the list that has a route. The list always contains `OPTIONS`, which often has
-    /// no route.
+    /// Returns the rule of the first method in the list that has a route. The list may contain `OPTIONS` without a route, so the
+    /// first method is not always enough.
     fn rule_of_path(&self, host: &str, path: &str, methods: &[&str]) -> Option<&Rc<Rule>> {
         methods.iter().find_map(|method| self.rule_for(host, path, &Method::parse(method).ok()?))
     }

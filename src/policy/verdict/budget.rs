@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::config::limit::LimitHeaders;
 
-/// The limits that apply to a request, and the state of the window with the fewest remaining requests.
+/// The limits that apply to a request, and the state of one window for the headers: the window that refused the request, or else
+/// the window with the fewest remaining requests.
 #[derive(Clone, Debug, Default)]
 pub struct Budget {
     form: LimitHeaders,
@@ -17,7 +18,7 @@ pub struct Budget {
 /// The state of one window of a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remaining {
-    /// The name of the window.
+    /// The name of the window: the name of the limit, and the window if the limit has several.
     pub window: Rc<str>,
     /// The number of requests that the window allows.
     pub most: u64,
@@ -28,12 +29,13 @@ pub struct Remaining {
 }
 
 impl Budget {
-    /// Creates an empty budget that uses this header format.
+    /// Creates an empty budget. `form` is the format of the headers.
     pub fn new(form: LimitHeaders) -> Budget {
         Budget { form, ..Budget::default() }
     }
 
-    /// Adds a limit. `policy` is in the format of `RateLimit-Policy`, and `remaining` is the state of the tightest window.
+    /// Adds a limit. `policy` is in the format of `RateLimit-Policy`, and `remaining` is the state of the limit's window with
+    /// the fewest remaining requests.
     pub fn add(&mut self, policy: &Rc<str>, remaining: Remaining) {
         self.policies.push(policy.clone());
         if self.tightest.as_ref().is_none_or(|tightest| remaining.left < tightest.left) {
@@ -48,8 +50,9 @@ impl Budget {
         }
     }
 
-    /// Records the limit that refused the request. This limit takes precedence over the tightest window, so that `t` equals
-    /// `Retry-After` (draft-ietf-httpapi-ratelimit-headers-10 §4).
+    /// Records the limit that refused the request. The headers then describe this limit and not the window with the fewest
+    /// remaining requests, so that the parameter `t` of `RateLimit` equals `Retry-After`
+    /// (draft-ietf-httpapi-ratelimit-headers-10 §4).
     pub fn refused(&mut self, policy: &Rc<str>, remaining: Remaining) {
         self.list(policy);
         self.tightest = Some(remaining);

@@ -1,4 +1,4 @@
-//! Header edits as plain data. The host applies them.
+//! Header edits as plain data, which the host applies.
 
 use std::ops::Deref;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ pub enum HeaderEdit {
 /// A header name that can be cloned without copying.
 #[derive(Clone, Debug, Eq)]
 pub enum HeaderName {
-    /// A constant name.
+    /// A name that is known at compile time.
     Fixed(&'static str),
     /// A name from the document or the request.
     Shared(Rc<str>),

@@ -10,7 +10,8 @@ pub struct Rejection {
     pub kind: RejectionKind,
     /// The precise reason as a stable word, such as `token_not_yet_valid`.
     pub reason: &'static str,
-    /// Further information for readers of the audit record. It never contains a secret, a token or the value of a claim.
+    /// Further information for readers of the audit record. It never contains a secret or a token, and of the claims at most the
+    /// client id.
     pub detail: Option<Cow<'static, str>>,
 }
 
@@ -21,11 +22,11 @@ pub enum RejectionKind {
     BadRequest,
     /// The request has more than one token, or a malformed token (RFC 6750 §3.1 `invalid_request`).
     InvalidTokenRequest,
-    /// The route requires a token, and the request has no credential.
+    /// The route accepts only tokens, and the request has no credential.
     MissingToken,
-    /// The token is invalid.
+    /// The token is invalid for a reason other than its expiry.
     InvalidToken,
-    /// The request has no credential. The route accepts other kinds of credentials besides tokens.
+    /// The request lacks a required credential. The route does not accept only tokens.
     MissingCredential,
     /// The API key or the certificate is invalid.
     InvalidCredential,
@@ -43,7 +44,7 @@ pub enum RejectionKind {
     NotFound,
     /// No route of the path accepts the method. Contains the accepted methods for `Allow`.
     MethodNotAllowed(Rc<str>),
-    /// The keys that are needed for the decision are unavailable.
+    /// A key set, client document or revocation list that the decision needs is unavailable.
     AuthUnavailable,
     /// A limit refuses the request. Contains the seconds until the next request is allowed.
     RateLimited(u32),
@@ -57,7 +58,7 @@ pub enum RejectionKind {
     UnsupportedMediaType(Rc<str>),
     /// The body has a content coding that the filter cannot decode.
     UnsupportedCoding,
-    /// Parameters are invalid, or the body cannot be parsed. Contains the findings.
+    /// Parameters are invalid, or a required body is missing or cannot be parsed. Contains the findings.
     Invalid(Rc<[Finding]>),
     /// The body can be parsed but is invalid. Contains the findings.
     Unprocessable(Rc<[Finding]>),
@@ -67,7 +68,7 @@ pub enum RejectionKind {
     HeadersTooLarge,
     /// The upstream sent an invalid response or closed the connection.
     BadGateway,
-    /// No upstream answers.
+    /// No upstream is available.
     ServiceUnavailable,
     /// The gateway exceeds its bounds on concurrent work.
     Overloaded,
@@ -75,18 +76,18 @@ pub enum RejectionKind {
     GatewayTimeout,
     /// The client was too slow to send its request.
     RequestTimeout,
-    /// The gateway has an internal fault.
+    /// The gateway has an internal fault, such as a body that it cannot read.
     Internal,
     /// The request has a transfer coding that Envoy does not support.
     NotImplemented,
 }
 
-/// A fault in the data of a request, for the reply to the client. It never repeats that data.
+/// A fault in a request, for the reply to the client. It contains no values of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The location of the fault, as a JSON Pointer (RFC 6901) that starts with `query`, `headers` or `body`.
     pub pointer: String,
-    /// The requirement that the data does not meet.
+    /// The fault or the requirement, as a phrase that follows the location: `must be JSON`.
     pub message: Cow<'static, str>,
 }
 
@@ -100,15 +101,16 @@ impl Finding {
 /// The part of a refusal that the client sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientView {
-    /// The HTTP status.
+    /// The HTTP status of the reply.
     pub status: u16,
-    /// The stable `error.code` of the envelope.
+    /// The stable `error.code` of the error body.
     pub code: &'static str,
-    /// The `error.message` of the envelope.
+    /// The `error.message` of the error body.
     pub message: &'static str,
     /// The gRPC status code (grpc/status.proto) for gRPC clients.
     pub grpc: u8,
-    /// The `error` parameter of the Bearer challenge (RFC 6750 §3.1). `Some("")` means a challenge without `error`.
+    /// The `error` parameter of the Bearer challenge (RFC 6750 §3.1). `Some("")` means a challenge without `error`; `None` means
+    /// no challenge.
     pub challenge: Option<&'static str>,
 }
 

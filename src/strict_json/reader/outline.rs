@@ -1,7 +1,7 @@
-//! A JSON text with the location of each value, for code that copies values as written.
+//! A JSON text together with the location of each value, for code that copies parts of the text unchanged.
 //!
-//! An outline needs less memory than a tree and keeps the order of members. It accepts exactly the texts that [`read`](super::read)
-//! accepts.
+//! An outline needs less memory than a tree and keeps the order of members. Its parser accepts exactly the texts that
+//! [`read`](super::read) accepts.
 
 use std::borrow::Cow;
 use std::iter;
@@ -10,14 +10,14 @@ use super::{JsonReader, MAX_DEPTH};
 use crate::strict_json::pointer::{self, Pointer};
 use crate::strict_json::{Bounds, Malformed};
 
-/// The values of a text, in the order of the text.
+/// A JSON text, and the locations of its values and member names in the order of the text.
 #[derive(Debug)]
 pub struct Outline<'t> {
     text: &'t str,
     nodes: Vec<OutlineNode>,
 }
 
-/// The type of a value.
+/// The type of a JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonKind {
     /// `null`.
@@ -34,7 +34,7 @@ pub enum JsonKind {
     Object,
 }
 
-/// A value in an outline, or the name of a member.
+/// A value or a member name in an [`Outline`].
 #[derive(Clone, Copy, Debug)]
 pub struct JsonRef<'o, 't> {
     outline: &'o Outline<'t>,
@@ -46,14 +46,14 @@ pub struct JsonRef<'o, 't> {
 struct OutlineNode {
     kind: JsonKind,
     is_name: bool,
-    /// The bytes of the value in the text.
+    /// The range of bytes that contains the value: from `start` up to, but not including, `end`.
     start: usize,
     end: usize,
     /// The index of the first node after this value and everything inside it.
     next: usize,
 }
 
-/// Parses a text that contains exactly one value.
+/// Parses a text that contains exactly one value, and whitespace around it.
 pub fn outline(text: &str, bounds: Bounds) -> Result<Outline<'_>, Malformed> {
     let reader = JsonReader { text, at: 0, values_left: bounds.values };
     let mut builder = OutlineBuilder { reader, nodes: Vec::new(), names: Vec::new() };
@@ -63,7 +63,7 @@ pub fn outline(text: &str, bounds: Bounds) -> Result<Outline<'_>, Malformed> {
 }
 
 impl<'t> Outline<'t> {
-    /// Returns the value that the whole text represents.
+    /// Returns the top-level value.
     pub fn root(&self) -> JsonRef<'_, 't> {
         let null = OutlineNode { kind: JsonKind::Null, is_name: false, start: 0, end: 0, next: 0 };
         self.node(0).unwrap_or(JsonRef { outline: self, at: 0, node: null })
@@ -80,12 +80,12 @@ impl<'o, 't> JsonRef<'o, 't> {
         self.node.kind
     }
 
-    /// Returns the value as written, including the quotes of a string and the whitespace inside an array or object.
+    /// Returns the text of the value, with the quotes of a string and the whitespace inside an array or object.
     pub fn text(self) -> &'t str {
         self.outline.text.get(self.node.start..self.node.end).unwrap_or_default()
     }
 
-    /// Returns a string with decoded escapes; `None` if the value is not a string.
+    /// Returns the string with decoded escapes; `None` if the value is not a string.
     pub fn string(self) -> Option<Cow<'t, str>> {
         let text = Some(self.text()).filter(|_| self.kind() == JsonKind::Text)?;
         let inner = text.strip_prefix('"')?.strip_suffix('"')?;
@@ -112,7 +112,7 @@ impl<'o, 't> JsonRef<'o, 't> {
         (self.at..self.node.next).filter_map(move |at| outline.node(at)).filter(|inner| inner.node.is_name)
     }
 
-    /// Returns the value that a pointer refers to, from this value.
+    /// Returns the value at `pointer`, relative to this value; `None` if there is no such value.
     pub fn find(self, pointer: &Pointer) -> Option<JsonRef<'o, 't>> {
         pointer.segments().iter().try_fold(self, |value, segment| match value.kind() {
             JsonKind::Object => value
@@ -124,7 +124,7 @@ impl<'o, 't> JsonRef<'o, 't> {
         })
     }
 
-    /// Returns the pointer from the root to this value. The pointer to a name is the pointer to its member.
+    /// Returns the pointer from the root to this value. For the name of a member, returns the pointer to the value of the member.
     pub fn pointer(self) -> String {
         let mut out = String::new();
         let mut outer = self.outline.root();
@@ -160,7 +160,8 @@ impl<'o, 't> JsonRef<'o, 't> {
 struct OutlineBuilder<'t> {
     reader: JsonReader<'t>,
     nodes: Vec<OutlineNode>,
-    /// The names of all objects that are not complete yet. Each object appends its names and removes them at its end.
+    /// The member names of all objects that the parser has entered and not yet left. At the end of an object, its names are
+    /// checked for duplicates and removed.
     names: Vec<Cow<'t, str>>,
 }
 
@@ -245,7 +246,7 @@ impl OutlineBuilder<'_> {
 }
 
 impl JsonReader<'_> {
-    /// Skips a value that is neither an array nor an object.
+    /// Parses a value that is neither an array nor an object, and returns its type.
     fn scalar(&mut self) -> Result<JsonKind, Malformed> {
         match self.peek() {
             Some(b'"') => self.string().map(|_| JsonKind::Text),

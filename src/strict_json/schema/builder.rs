@@ -1,4 +1,4 @@
-//! Compiles a schema and all schemas that it refers to, one by one and without recursion.
+//! Compiles a schema and all schemas that it refers to. A work list replaces recursion, because chains of references can be long.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +14,12 @@ use super::{Schema, graph, keywords};
 use crate::strict_json::pointer;
 use crate::strict_json::schema_types::SchemaFault;
 
-/// Compiles a document as a schema, and all schemas that it refers to.
+/// Compiles the schema in the document with this index, and all schemas that it refers to.
 pub(super) fn compile(library: &mut Library, document: usize) -> Result<Schema, Vec<SchemaFault>> {
     let mut builder = Builder { places: Places::new(library), nodes: Vec::new() };
     let root = builder.places.node(document, String::new());
-    // Resolving a dynamic reference may reach more schemas, and a schema that is reached later may be another target of the
-    // reference. So both steps repeat until nothing new is reached.
+    // A dynamic reference can lead to schemas that are not compiled yet, and a schema that is compiled later can be another
+    // target of the same reference. So both steps repeat until no new schema is found.
     while builder.nodes.len() < builder.places.len() {
         while let Some((document, pointer)) = builder.places.get(builder.nodes.len()) {
             let node = builder.build(document, pointer);
@@ -48,7 +48,7 @@ impl Library {
     /// Returns all faults in the schema and in the schemas that it refers to.
     pub fn compile(&mut self, address: &str) -> Result<Schema, Vec<SchemaFault>> {
         let Some(document) = self.addresses.iter().position(|known| known == address) else {
-            let message = "no schema has this address".to_string();
+            let message = "no schema with this address was added".to_string();
             return Err(vec![SchemaFault { address: address.to_string(), pointer: String::new(), message }]);
         };
         compile(self, document)
@@ -92,7 +92,7 @@ impl Builder<'_> {
                     members,
                 );
             }
-            _ => self.places.fault(document, &pointer, "a schema is an object, true or false".to_string()),
+            _ => self.places.fault(document, &pointer, "a schema must be an object, true or false".to_string()),
         }
         node.keywords.sort_by_key(Keyword::rank);
         node.is_cheap = node.keywords.iter().all(Keyword::is_assertion);

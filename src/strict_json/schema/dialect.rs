@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// The vocabularies in use (Core §8.1.2).
+/// The vocabularies whose keywords affect validation (Core §8.1.2). `true` means that the vocabulary is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Vocabularies {
     pub applicator: bool,
@@ -16,10 +16,10 @@ impl Vocabularies {
         Vocabularies { applicator: true, validation: true, unevaluated: true }
     }
 
-    /// Returns the vocabularies that a metaschema declares.
+    /// Returns the vocabularies that the metaschema with the address `named` declares.
     pub fn of(named: &str, metaschema: Option<&Value>) -> Result<Vocabularies, String> {
         let Some(metaschema) = metaschema else {
-            return Err(format!("`{named}` is no dialect that is known here (accepted: {STANDARD})"));
+            return Err(format!("`{named}` is no dialect that is supported here (accepted: {STANDARD})"));
         };
         let Some(vocabularies) = metaschema.get("$vocabulary").and_then(Value::as_object) else {
             return Ok(Vocabularies::standard());
@@ -33,7 +33,7 @@ impl Vocabularies {
                 Some("core" | "meta-data" | "format-annotation" | "content") => {}
                 // A schema that requires an unknown vocabulary must be rejected (Core §8.1.2).
                 _ if is_needed == &Value::Bool(true) => {
-                    return Err(format!("`{named}` needs the vocabulary `{address}`, which is not known here"));
+                    return Err(format!("`{named}` needs the vocabulary `{address}`, which is not supported here"));
                 }
                 _ => {}
             }
@@ -42,14 +42,14 @@ impl Vocabularies {
     }
 }
 
-/// Returns `true` if the address is that of the JSON Schema 2020-12 dialect.
+/// Returns `true` if `named` is the address of the JSON Schema 2020-12 dialect.
 pub(super) fn is_standard(named: &str) -> bool {
     named.strip_suffix('#').unwrap_or(named) == STANDARD
 }
 
-/// Returns the metaschemas, each with its `$id`.
+/// Returns the standard metaschemas. The `$id` of each is its address.
 pub(super) fn documents() -> Vec<Value> {
-    // The included file is always valid JSON, which a test checks, so the default is never used.
+    // A test checks that the included file is valid JSON, so the default is never used.
     serde_json::from_str(include_str!("dialect.json")).unwrap_or_default()
 }
 

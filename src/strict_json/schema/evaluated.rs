@@ -1,8 +1,8 @@
-//! The members and items that other keywords have evaluated, for `unevaluatedProperties` and `unevaluatedItems` (Core §11).
+//! Tracks the evaluated members and items of a value, for `unevaluatedProperties` and `unevaluatedItems` (Core §11).
 
 use std::collections::BTreeSet;
 
-/// The evaluated members and items of one value.
+/// The members and items of one value that any keyword has evaluated so far.
 #[derive(Debug, Default)]
 pub(super) struct Evaluated<'v> {
     pub all_members: bool,
@@ -13,7 +13,7 @@ pub(super) struct Evaluated<'v> {
 }
 
 impl<'v> Evaluated<'v> {
-    /// Adds the members and items that another schema has evaluated.
+    /// Adds the members and items that another schema has evaluated on the same value.
     pub fn add(&mut self, other: Evaluated<'v>) {
         self.all_members |= other.all_members;
         self.members.extend(other.members);

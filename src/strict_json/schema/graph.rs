@@ -1,16 +1,16 @@
-//! Detects cycles and long chains of schemas that apply each other to the same value.
+//! Finds cycles and long chains of schemas that apply each other to the same value, such as a schema with `$ref` to itself.
 
 use super::id::SchemaNodeId;
 use super::keyword::Keyword;
 use super::program::SchemaNode;
 
-/// Returns the nodes on cycles or long chains, with a message. The function uses no recursion, because chains of schemas can be
-/// long.
+/// Returns each node that starts a long chain or closes a cycle, with a message. The function uses no recursion, because a chain
+/// could be long enough to overflow the stack.
 pub(super) fn faults(nodes: &[SchemaNode]) -> Vec<(SchemaNodeId, String)> {
     let steps: Vec<Vec<SchemaNodeId>> =
         nodes.iter().map(|node| node.keywords.iter().flat_map(Keyword::in_place).collect()).collect();
     let mut found = Vec::new();
-    // The length of the longest path from each node; `None` until all paths from the node have been visited.
+    // The length of the longest path from each node; `None` until all paths from the node were visited.
     let mut lengths: Vec<Option<usize>> = vec![None; nodes.len()];
     let mut is_on_the_way = vec![false; nodes.len()];
     for start in 0..nodes.len() {
@@ -46,5 +46,5 @@ pub(super) fn faults(nodes: &[SchemaNode]) -> Vec<(SchemaNodeId, String)> {
     found
 }
 
-/// The maximum length of a chain. Validation needs one stack frame for each step.
+/// The maximum length of a chain. Validation is recursive, so it needs stack frames for each step of a chain.
 const MAX_STEPS: usize = 50;

@@ -1,4 +1,4 @@
-//! The ids of nodes in a compiled schema.
+//! The type of the ids by which the nodes of a compiled schema refer to each other.
 
-/// The index of a node in the table of its program.
+/// The index of a node in `Program::nodes`.
 pub(super) type SchemaNodeId = usize;

@@ -1,4 +1,4 @@
-//! Validates a value against a compiled schema, counting every step.
+//! Validates a value against a compiled schema, and counts the steps.
 
 mod arrays;
 mod assertions;
@@ -22,9 +22,10 @@ use crate::strict_json::tree::Json;
 pub(super) struct Judge<'s> {
     program: &'s Program,
     prefix: &'static str,
-    /// The resources on the path to the current node, outermost first (Core §7.1).
+    /// The schema resources that validation entered on its way to the current schema, outermost first (the dynamic scope of Core
+    /// §7.1).
     scope: Vec<usize>,
-    /// The path to the current part of the value.
+    /// The path to the part of the value that is validated now.
     path: Vec<JudgeStep<'s>>,
     findings: Vec<SchemaFinding>,
     search: PatternSearch,
@@ -33,24 +34,24 @@ pub(super) struct Judge<'s> {
     exhausted: bool,
 }
 
-/// One step of the path to the current part of the value.
+/// One step of [`Judge::path`].
 #[derive(Clone, Copy)]
 enum JudgeStep<'s> {
-    /// A member that the schema names.
+    /// A member whose name is in the schema.
     Member(&'s str),
     Item(usize),
-    /// A member that the schema does not name. Its name comes from the client, so findings contain `*` instead.
+    /// A member whose name is not in the schema. The name comes from the client, so findings contain `*` instead.
     Other,
 }
 
-/// Whether validation collects findings, or only returns the result.
+/// The purpose of a validation: findings for the client, or only the result.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     CollectFindings,
     ResultOnly,
 }
 
-/// The set that collects evaluated members and items; `None` if no keyword needs it.
+/// The set to which keywords add the members and items that they evaluated; `None` if no keyword of the program needs it.
 type SeenMembers<'e, 'v> = Option<&'e mut Evaluated<'v>>;
 
 impl<'s> Judge<'s> {
@@ -80,8 +81,8 @@ impl<'s> Judge<'s> {
         }
     }
 
-    /// Returns `true` if a value matches a schema. With `Aloud`, collects all findings. With `Silent`, stops at the first
-    /// failure.
+    /// Returns `true` if a value matches a schema. With [`Mode::CollectFindings`], collects findings up to [`MAX_FINDINGS`]. With
+    /// [`Mode::ResultOnly`], stops at the first failure.
     fn judge<'v>(&mut self, id: SchemaNodeId, value: &'v Json<'v>, mode: Mode, mut seen: SeenMembers<'_, 'v>) -> bool {
         let Some(node) = self.program.node(id) else { return false };
         if !self.spend(1) || self.frames >= MAX_FRAMES {
@@ -110,8 +111,9 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    // Some functions below have `inline(never)`, so that their local variables are not part of the recursive stack frame.
-    // Otherwise one frame would need two kilobytes, and Envoy's workers give the module less than one megabyte of stack.
+    // Many functions of `Judge` have `inline(never)`, so that their local variables do not enlarge the stack frame of the
+    // recursion. Without it, one frame would need two kilobytes, and an Envoy worker has less than one megabyte of stack for
+    // the module.
     fn keyword<'v>(
         &mut self,
         keyword: &'s Keyword,
@@ -173,7 +175,7 @@ impl<'s> Judge<'s> {
         found == Some(true)
     }
 
-    /// Applies a schema to the same value. If the schema matches, `seen` gets the members and items that it evaluated.
+    /// Applies another schema to the same value. If it matches, the members and items that it evaluated are added to `seen`.
     fn in_place<'v>(&mut self, id: SchemaNodeId, value: &'v Json<'v>, mode: Mode, seen: SeenMembers<'_, 'v>) -> bool {
         match seen {
             Some(seen) => self.in_place_seen(id, value, mode, seen),
@@ -197,7 +199,7 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    /// Applies a schema to a part of the value. The part has a separate set of evaluated members and items.
+    /// Applies a schema to a part of the value, with a new set of evaluated members and items.
     fn part(&mut self, id: SchemaNodeId, part: &Json<'_>, mode: Mode) -> bool {
         if self.program.tracks { self.part_seen(id, part, mode) } else { self.judge(id, part, mode, None) }
     }
@@ -208,7 +210,7 @@ impl<'s> Judge<'s> {
         self.judge(id, part, mode, Some(&mut seen))
     }
 
-    /// Applies a schema to a part of the value, which is one step further along the path.
+    /// Applies a schema to a member or an item of the value. `step` is added to the path while the schema is applied.
     fn inside(&mut self, step: JudgeStep<'s>, id: SchemaNodeId, part: &Json<'_>, mode: Mode) -> bool {
         self.path.push(step);
         let holds = self.part(id, part, mode);
@@ -216,7 +218,8 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    /// Resolves a dynamic reference to the outermost resource on the path that defines the name (Core §8.2.3.2).
+    /// Resolves a dynamic reference: the target is in the outermost resource of the dynamic scope that has an anchor with this
+    /// name (Core §8.2.3.2).
     fn dynamic(&self, dynamic: &Dynamic) -> SchemaNodeId {
         let named = self.scope.iter().find_map(|resource| dynamic.named.get(resource));
         named.copied().unwrap_or(dynamic.usual)
@@ -226,7 +229,7 @@ impl<'s> Judge<'s> {
         self.program.node(id).is_some_and(SchemaNode::takes_nothing)
     }
 
-    /// Counts steps. Returns `false` if none are left.
+    /// Subtracts `steps` from the steps that are left. Returns `false` if there were fewer.
     fn spend(&mut self, steps: u64) -> bool {
         match self.steps_left.checked_sub(steps) {
             Some(left) => self.steps_left = left,
@@ -249,13 +252,13 @@ impl<'s> Judge<'s> {
     }
 
     fn note(&mut self, finding: SchemaFinding) {
-        // Two branches may produce the same finding, which must be reported once.
+        // Two branches can produce the same finding, which is reported only once.
         if !self.findings.contains(&finding) {
             self.findings.push(finding);
         }
     }
 
-    /// Returns the pointer to the current path, extended by one name.
+    /// Returns the current path as a JSON Pointer. If `further` is set, the pointer leads to the member with this name.
     fn pointer(&self, further: Option<&str>) -> String {
         let mut pointer = self.prefix.to_string();
         for step in self.path.iter().copied().chain(further.map(JudgeStep::Member)) {
@@ -270,7 +273,7 @@ impl<'s> Judge<'s> {
     }
 }
 
-/// Returns the size of a value: the number of its parts. Long strings and long numbers count as several parts.
+/// Returns the number of parts of a value, where a long string or a long number counts as several parts.
 fn weight(value: &Json<'_>) -> u64 {
     let text = |text: &str| 1 + size(text.len()) / 16;
     match value {
@@ -282,13 +285,14 @@ fn weight(value: &Json<'_>) -> u64 {
     }
 }
 
-/// The bound on validation: a fixed number of steps, plus a number for each part of the value. If one member of the value
-/// decides which branch applies, validation must need far fewer steps than this bound.
+/// The number of steps that every validation may use, whatever the size of the value is. Together with [`STEPS_FOR_EACH_PART`],
+/// it is far more than a schema needs in which one member decides which branch applies.
 const STEPS: u64 = 100_000;
+/// The number of additional steps for each part of the value.
 const STEPS_FOR_EACH_PART: u64 = 100;
 
-/// The maximum number of nested frames. The stack of an Envoy worker has space for three times this number of the largest frames.
+/// The maximum depth of the recursion. The stack of an Envoy worker has space for three times this number of the largest frames.
 const MAX_FRAMES: usize = 600;
 
-/// The maximum number of findings. More findings would not help a client.
+/// The maximum number of findings in one result. A longer list would not help a client.
 const MAX_FINDINGS: usize = 20;

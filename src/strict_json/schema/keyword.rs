@@ -7,13 +7,13 @@ use super::pattern::Pattern;
 use crate::strict_json::number::Number;
 use crate::strict_json::tree::Json;
 
-/// One keyword, or several keywords that are applied together.
+/// One keyword of a schema, or several keywords that are applied together.
 #[derive(Debug)]
 pub(super) enum Keyword {
-    /// `false`: no value is valid.
+    /// The schema `false`, which no value matches.
     Nothing,
     Type(Types),
-    /// `enum`, or `const` as a single value.
+    /// The keyword `enum`, or `const` with its only value.
     Values(Vec<Json<'static>>),
     Minimum(Number<'static>),
     Maximum(Number<'static>),
@@ -29,7 +29,7 @@ pub(super) enum Keyword {
     MinProperties(u64),
     MaxProperties(u64),
     Required(Vec<String>),
-    /// Each member name, and the names that this member requires.
+    /// The member names of `dependentRequired`, each with the names that must be present if the member is.
     DependentRequired(Vec<(String, Vec<String>)>),
     PropertyNames(SchemaNodeId),
     Members(ObjectMembers),
@@ -73,11 +73,11 @@ pub(super) struct Contains {
 /// The keyword `$dynamicRef`.
 #[derive(Debug)]
 pub(super) struct Dynamic {
-    /// The target if no resource on the path defines the name.
+    /// The target if no resource of the dynamic scope has a dynamic anchor with this name.
     pub usual: SchemaNodeId,
-    /// The name of the dynamic anchor; `None` for a plain reference.
+    /// The name of the dynamic anchor; `None` if the reference leads to another kind of target and works like `$ref`.
     pub name: Option<String>,
-    /// The schemas with that name, by resource.
+    /// The schemas with a dynamic anchor of this name, by the index of their resource.
     pub named: BTreeMap<usize, SchemaNodeId>,
 }
 
@@ -94,7 +94,7 @@ pub(super) struct IfThenElse {
 pub(super) struct Types(pub u8);
 
 impl Types {
-    /// All types, in the order of messages. Each has its name in schemas, its bit, and its name in messages.
+    /// All types in the order in which messages list them: the name in schemas, the bit, and the name in messages.
     pub const ALL: [(&str, u8, &str); 7] = [
         ("object", 1, "an object"),
         ("array", 2, "an array"),
@@ -107,7 +107,8 @@ impl Types {
 }
 
 impl Keyword {
-    /// Returns the keyword's position in the order of application: cheap keywords first, keywords that depend on others last.
+    /// Returns the position of the keyword in the order of application. Cheap keywords are first, and keywords that depend on the
+    /// results of other keywords are last.
     pub fn rank(&self) -> u8 {
         match self {
             Keyword::Nothing | Keyword::Type(_) => 0,
@@ -118,19 +119,20 @@ impl Keyword {
         }
     }
 
-    /// Returns `true` if the keyword depends on the members or items that all other keywords have evaluated.
+    /// Returns `true` for `unevaluatedItems` and `unevaluatedProperties`, which depend on the members and items that the other
+    /// keywords of the schema evaluated.
     pub fn depends_on_others(&self) -> bool {
         matches!(self, Keyword::UnevaluatedItems(_) | Keyword::UnevaluatedProperties(_))
     }
 
-    /// Returns `true` if the keyword is also checked after another keyword has failed, to find more violations. Keywords about
-    /// unevaluated members and items are skipped, because these sets are incomplete after a failure. A pattern is skipped,
-    /// because the string may exceed its maximum length.
+    /// Returns `true` if the keyword is also checked after another keyword of the schema has failed, to find more violations.
+    /// `unevaluatedProperties` and `unevaluatedItems` are skipped, because the sets of evaluated members and items are incomplete
+    /// after a failure. `pattern` is skipped, because a string that exceeds `maxLength` could make the search slow.
     pub fn asks_what_is_wrong(&self) -> bool {
         !self.depends_on_others() && !matches!(self, Keyword::Pattern(_))
     }
 
-    /// Returns `true` if the keyword checks only the value itself, which is cheap.
+    /// Returns `true` if the keyword applies no other schema. Such keywords are cheap.
     pub fn is_assertion(&self) -> bool {
         !matches!(
             self,
@@ -143,7 +145,7 @@ impl Keyword {
             && self.in_place().is_empty()
     }
 
-    /// Returns the schemas that the keyword applies to the same value.
+    /// Returns the schemas that the keyword applies to the same value, and not to a member or item.
     pub fn in_place(&self) -> Vec<SchemaNodeId> {
         match self {
             Keyword::Reference(id) | Keyword::Not(id) => vec![*id],

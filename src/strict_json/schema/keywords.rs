@@ -1,4 +1,4 @@
-//! Parses the keywords of one schema, and reports their faults.
+//! Compiles the keywords of one schema, and reports faults in them.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::pattern::Pattern;
 use super::reference::{is_reference, split};
 use crate::strict_json::number::Number;
 
-/// Parses all keywords that affect validation. Also checks the form of annotations; unknown keywords are allowed (Core §6.5).
+/// Compiles all keywords that affect validation, checks the types of annotations, and ignores unknown keywords (Core §6.5).
 pub(super) fn read(location: &mut SchemaLocation<'_, '_>, members: &Map<String, Value>) -> Vec<Keyword> {
     let mut found = Vec::new();
     for (name, value) in members {
@@ -80,7 +80,7 @@ fn core(location: &mut SchemaLocation<'_, '_>, name: &str, value: &Value) -> Opt
             let mut letters = text.chars();
             let starts = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
             let goes_on = letters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-            expect(location, name, "a name of letters, digits, `-`, `_` and `.`", starts && goes_on);
+            expect(location, name, "a letter or `_`, then letters, digits, `-`, `_` and `.`", starts && goes_on);
             None
         }
         "$id" => {
@@ -92,7 +92,7 @@ fn core(location: &mut SchemaLocation<'_, '_>, name: &str, value: &Value) -> Opt
             let (usual, name) = location.target(name, text)?;
             Some(Keyword::Dynamic(Dynamic { usual, name, named: BTreeMap::new() }))
         }
-        // `$schema` was already checked for the resource.
+        // `Library::vocabularies` checks `$schema`.
         _ => None,
     }
 }
@@ -204,10 +204,10 @@ fn contains(location: &mut SchemaLocation<'_, '_>, members: &Map<String, Value>)
 }
 
 impl SchemaLocation<'_, '_> {
-    /// Returns the node id of a reference's target, and the name of the anchor if the target is dynamic.
+    /// Returns the id of the schema that a reference leads to, and the name of the anchor if it is a dynamic anchor.
     fn target(&mut self, keyword: &str, reference: &str) -> Option<(SchemaNodeId, Option<String>)> {
         if !is_reference(reference) {
-            self.fault(keyword, format!("`{reference}` is no reference"));
+            self.fault(keyword, format!("`{reference}` is not a valid reference (RFC 3986)"));
             return None;
         }
         match self.places.library.target(self.resource, reference) {
@@ -237,7 +237,7 @@ fn object<'v>(
 
 fn schemas(location: &mut SchemaLocation<'_, '_>, keyword: &str, value: &Value) -> Option<Vec<SchemaNodeId>> {
     let items = value.as_array().filter(|items| !items.is_empty());
-    expect(location, keyword, "a list of schemas that is not empty", items.is_some());
+    expect(location, keyword, "a list with at least one schema", items.is_some());
     Some((0..items?.len()).map(|index| location.inner(&[keyword, &index.to_string()])).collect())
 }
 
@@ -246,7 +246,7 @@ fn names(location: &mut SchemaLocation<'_, '_>, keyword: &str, value: &Value) ->
         value.as_array().and_then(|items| items.iter().map(|item| item.as_str().map(str::to_string)).collect());
     let texts =
         texts.filter(|texts| texts.iter().enumerate().all(|(i, text)| !texts.iter().take(i).any(|t| t == text)));
-    expect(location, keyword, "a list of names, each of them once", texts.is_some());
+    expect(location, keyword, "a list of different names", texts.is_some());
     texts
 }
 
@@ -255,7 +255,7 @@ fn number(location: &mut SchemaLocation<'_, '_>, keyword: &str, value: &Value) -
     value.as_number().map(Number::from)
 }
 
-/// Parses a non-negative integer, including an integer that is written as `2.0`.
+/// Reads an integer that is not negative, such as `2` or `2.0`. An integer above `u64::MAX` becomes `u64::MAX`.
 fn count(location: &mut SchemaLocation<'_, '_>, keyword: &str, value: &Value) -> Option<u64> {
     let number = value.as_number().filter(|number| Number::from(*number).is_integer());
     #[expect(
@@ -265,7 +265,7 @@ fn count(location: &mut SchemaLocation<'_, '_>, keyword: &str, value: &Value) ->
     )]
     let real = || number.and_then(serde_json::Number::as_f64).filter(|real| *real >= 0.0).map(|real| real as u64);
     let count = number.and_then(serde_json::Number::as_u64).or_else(real);
-    expect(location, keyword, "a whole number from 0", count.is_some());
+    expect(location, keyword, "a whole number that is not negative", count.is_some());
     count
 }
 

@@ -1,4 +1,4 @@
-//! The schemas of a document by address, and the targets that references can reach.
+//! Stores the schemas of a configuration by address, and resolves the references between them.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use super::reference::{resolve, split, unescape};
 use crate::strict_json::pointer;
 use crate::strict_json::schema_types::{NearMiss, SchemaFault};
 
-/// The schemas of a configuration. References may lead only to these schemas or to the standard metaschemas.
+/// The schemas of a configuration. References can lead only to these schemas and to the standard metaschemas.
 #[derive(Debug)]
 pub struct Library {
     near_miss: NearMiss,
@@ -43,12 +43,13 @@ struct Anchor {
 pub(super) struct ReferenceTarget {
     pub document: usize,
     pub pointer: String,
-    /// The name of the dynamic anchor, if the target has one. Other resources can override such a target.
+    /// The name of the anchor, if the reference leads to a dynamic anchor. The target of a `$dynamicRef` can then be in another
+    /// resource.
     pub dynamic: Option<String>,
 }
 
 impl Library {
-    /// Creates an empty library. Messages use `near_miss` to suggest names.
+    /// Creates an empty library. Error messages use `near_miss` to suggest the names of schemas.
     pub fn new(near_miss: NearMiss) -> Library {
         Library {
             near_miss,
@@ -61,7 +62,8 @@ impl Library {
         }
     }
 
-    /// Adds a schema under its address.
+    /// Adds a schema under an address. If its addresses or anchors have faults, [`Library::compile`] reports them for every
+    /// schema that refers to this schema.
     pub fn add(&mut self, address: &str, document: Value) {
         let number = self.documents.len();
         let document = Rc::new(document);
@@ -83,7 +85,7 @@ impl Library {
                 let entry = Anchor { pointer: pointer.clone(), is_dynamic };
                 let before = resource.anchors.insert(anchor.to_string(), entry);
                 if before.is_some_and(|before| before.pointer != pointer) {
-                    let message = format!("`{anchor}` names two places of one schema");
+                    let message = format!("the anchor `{anchor}` is declared twice in one schema");
                     self.faults.push((number, format!("{pointer}/{name}"), message));
                 }
             }
@@ -91,11 +93,12 @@ impl Library {
         }
     }
 
-    /// Registers a resource at an address. If two resources have the same address, the first one keeps it.
+    /// Registers a resource at an address and returns its index. If another resource already has this address, a fault is added,
+    /// and the address still leads to the other resource.
     fn resource(&mut self, document: usize, pointer: &str, address: String) -> usize {
         let number = self.resources.len();
         if self.by_address.contains_key(&address) {
-            let message = format!("`{address}` is the address of another schema already");
+            let message = format!("`{address}` is already the address of another schema");
             self.faults.push((document, format!("{pointer}/$id"), message));
         } else {
             self.by_address.insert(address.clone(), number);
@@ -105,7 +108,7 @@ impl Library {
         number
     }
 
-    /// Resolves a reference against the address of a resource.
+    /// Returns the target of a reference in the resource with this index. The error describes a reference without a target.
     pub(super) fn target(&mut self, resource: usize, reference: &str) -> Result<ReferenceTarget, String> {
         let (address, fragment) = split(reference);
         let base = self.resources.get(resource).map(|resource| resource.address.as_str()).unwrap_or_default();
@@ -119,9 +122,7 @@ impl Library {
             let near = (self.near_miss)(name, &mut others.filter(|(other, _)| *other == folder).map(|(_, name)| name));
             let hint = near.filter(|near| *near != name).map(|near| format!(" (did you mean `{near}`?)"));
             let hint = hint.unwrap_or_default();
-            format!(
-                "`{reference}` leads nowhere{hint}: a reference leads to a schema of this document, never to a network"
-            )
+            format!("`{reference}` leads nowhere{hint}: a reference can lead only to a schema of this document")
         };
         let found = self.by_address.get(&address).and_then(|number| self.resources.get(*number)).ok_or_else(nothing)?;
         let fragment = unescape(fragment).ok_or_else(nothing)?;
@@ -136,26 +137,27 @@ impl Library {
         let there = self.documents.get(document).and_then(|document| pointer::find(document, &pointer));
         match there {
             Some(Value::Object(_) | Value::Bool(_)) => Ok(ReferenceTarget { document, pointer, dynamic }),
-            Some(_) => Err(format!("`{reference}` leads to something that is no schema")),
+            Some(_) => Err(format!("`{reference}` leads to a value that is not a schema")),
             None => Err(nothing()),
         }
     }
 
-    /// Returns the innermost resource that contains this location.
+    /// Returns the index of the innermost resource that contains this location.
     pub(super) fn resource_of(&self, document: usize, pointer: &str) -> usize {
         let around = self.resources.iter().enumerate();
         let around = around.filter(|(_, r)| r.document == document && is_inside(pointer, &r.pointer));
         around.max_by_key(|(number, r)| (r.pointer.len(), *number)).map(|(number, _)| number).unwrap_or_default()
     }
 
-    /// Returns the location in a resource to which dynamic references with this name lead (Core §8.2.3.2).
+    /// Returns the document and the pointer of the dynamic anchor with this name in a resource (Core §8.2.3.2).
     pub(super) fn dynamic_target(&self, resource: usize, name: &str) -> Option<(usize, String)> {
         let resource = self.resources.get(resource)?;
         let anchor = resource.anchors.get(name).filter(|anchor| anchor.is_dynamic)?;
         Some((resource.document, anchor.pointer.clone()))
     }
 
-    /// Returns the vocabularies of a resource, from the `$schema` of the resource or of the enclosing document.
+    /// Returns the vocabularies of a resource. They depend on the `$schema` of the resource. If it has none, they depend on the
+    /// `$schema` of its document.
     pub(super) fn vocabularies(&mut self, resource: usize) -> Result<Vocabularies, String> {
         let Some(found) = self.resources.get(resource) else { return Ok(Vocabularies::standard()) };
         let Some(document) = self.documents.get(found.document).cloned() else { return Ok(Vocabularies::standard()) };
@@ -180,13 +182,13 @@ impl Library {
         SchemaFault { address, pointer: pointer.to_string(), message }
     }
 
-    /// Returns the faults found when these documents were added.
+    /// Returns the faults that [`Library::add`] found in these documents.
     pub(super) fn faults_of(&self, documents: &[usize]) -> Vec<SchemaFault> {
         let faults = self.faults.iter().filter(|(document, _, _)| documents.contains(document));
         faults.map(|(document, pointer, message)| self.fault(*document, pointer, message.clone())).collect()
     }
 
-    /// Adds the standard metaschemas, for schemas that refer to them.
+    /// Adds the standard metaschemas. Only the first call has an effect.
     fn add_standard(&mut self) {
         if std::mem::replace(&mut self.has_standard, true) {
             return;

@@ -1,11 +1,11 @@
-//! A location in a schema, whose keywords are being parsed.
+//! The location of a schema while its keywords are compiled.
 
 use super::dialect::Vocabularies;
 use super::id::SchemaNodeId;
 use super::places::Places;
 use crate::strict_json::pointer;
 
-/// The location whose keywords are being parsed.
+/// The location of a schema while its keywords are compiled.
 pub(super) struct SchemaLocation<'b, 'l> {
     pub places: &'b mut Places<'l>,
     pub document: usize,
@@ -15,13 +15,13 @@ pub(super) struct SchemaLocation<'b, 'l> {
 }
 
 impl SchemaLocation<'_, '_> {
-    /// Reports a fault in a keyword.
+    /// Reports a fault in a keyword of this schema.
     pub fn fault(&mut self, keyword: &str, message: impl Into<String>) {
         let pointer = pointer::join(&self.pointer, keyword);
         self.places.fault(self.document, &pointer, message.into());
     }
 
-    /// Returns the node id of the subschema at this relative path.
+    /// Returns the id of the subschema at this path, relative to this schema.
     pub fn inner(&mut self, way: &[&str]) -> SchemaNodeId {
         let pointer = way.iter().fold(self.pointer.clone(), |pointer, segment| pointer::join(&pointer, segment));
         self.places.node(self.document, pointer)

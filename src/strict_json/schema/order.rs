@@ -1,23 +1,23 @@
-//! Equality of JSON values as defined by JSON Schema (Core §4.2.2), and a total order that is consistent with it.
+//! Compares JSON values for equality as JSON Schema defines it (Core §4.2.2), with a total order that agrees with it.
 
 use std::cmp::Ordering;
 
 use crate::strict_json::tree::Json;
 
-/// Returns `true` if two values are equal: the order of members does not matter, and 1 equals 1.0.
+/// Returns `true` if two values are equal. The order of members does not matter, and 1 equals 1.0.
 pub(super) fn equal(a: &Json<'_>, b: &Json<'_>) -> bool {
     order(a, b) == Ordering::Equal
 }
 
-/// Returns `true` if no two items are equal. The function sorts the items, because comparing all pairs would take too long: fifty
-/// million comparisons for ten thousand items.
+/// Returns `true` if no two items are equal. The items are sorted first, because comparing all pairs of ten thousand items would
+/// take fifty million comparisons.
 pub(super) fn all_differ(items: &[Json<'_>]) -> bool {
     let mut sorted: Vec<&Json<'_>> = items.iter().collect();
     sorted.sort_unstable_by(|a, b| order(a, b));
     sorted.windows(2).all(|pair| !matches!(pair, [a, b] if equal(a, b)))
 }
 
-/// Compares two values. The recursion is bounded, because the nesting of values is bounded.
+/// Compares two values. The parser limits the nesting of values, so the recursion is limited too.
 fn order(a: &Json<'_>, b: &Json<'_>) -> Ordering {
     match (a, b) {
         (Json::Number(a), Json::Number(b)) => a.cmp(b),

@@ -1,7 +1,7 @@
-//! Patterns: regular expressions of ECMA-262 with flag `u` (Core §6.4), matched without backtracking by `search.rs`.
+//! Compiles patterns, which are regular expressions of ECMA-262 with the flag `u` (Core §6.4). `search.rs` matches them.
 //!
-//! A pattern is translated to the syntax of `regex-automata`. Each literal character is written as a letter, a digit or `\x{…}`,
-//! because some escaped punctuation has another meaning in that syntax. For example, `\<` matches the start of a word.
+//! A pattern is translated to the syntax of `regex-automata`. A literal character is written as a letter, a digit or `\x{…}`,
+//! because escaped punctuation can have another meaning in that syntax. For example, `\<` would match the start of a word.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -10,28 +10,28 @@ use regex_automata::nfa::thompson::{Compiler, Config, NFA, WhichCaptures};
 use regex_automata::util::look::{Look, LookSet};
 use regex_automata::util::syntax;
 
-/// A compiled pattern. A pattern may match anywhere in a string.
+/// A compiled pattern. Without `^` and `$`, a pattern can match any part of a string.
 #[derive(Debug)]
 pub(super) struct Pattern(pub NFA);
 
 impl Pattern {
-    /// Compiles a pattern. Rejects features that need backtracking, so that a client cannot determine how long a match takes.
+    /// Compiles a pattern. Rejects features that need backtracking, because a client could then make a search very slow.
     pub fn parse(text: &str) -> Result<Pattern, String> {
         let translated = Translation { letters: text.chars().peekable(), out: String::new() }.run()?;
         let bounds = Config::new().which_captures(WhichCaptures::None).nfa_size_limit(Some(MAX_BYTES));
         let nfa = Compiler::new().configure(bounds).build(&translated).map_err(|fault| match fault.size_limit() {
-            Some(_) => "a pattern of this size is too large".to_string(),
+            Some(_) => "the compiled pattern is too large".to_string(),
             None => "this is not a regular expression".to_string(),
         })?;
-        // Matching other assertions would panic, because they need tables that are not compiled in.
+        // The search would panic on other assertions, because they need Unicode tables that this build does not contain.
         if !nfa.look_set_any().subtract(assertions()).is_empty() {
-            return Err("this has an assertion other than `^`, `$`, `\\b` and `\\B`".to_string());
+            return Err("the only supported assertions are `^`, `$`, `\\b` and `\\B`".to_string());
         }
         Ok(Pattern(nfa))
     }
 }
 
-/// Returns the assertions that `^`, `$`, `\b` and `\B` are translated to.
+/// Returns the assertions of `regex-automata` to which `^`, `$`, `\b` and `\B` are translated.
 fn assertions() -> LookSet {
     [Look::Start, Look::End, Look::WordAscii, Look::WordAsciiNegate].into_iter().fold(LookSet::empty(), LookSet::insert)
 }
@@ -58,7 +58,7 @@ impl Translation<'_> {
         Ok(self.out)
     }
 
-    /// Translates the start of a group. Groups never capture, because there are no backreferences.
+    /// Translates the start of a group. All groups become non-capturing groups, because backreferences are not supported.
     fn group(&mut self) -> Result<(), String> {
         self.out.push_str("(?:");
         if self.letters.next_if_eq(&'?').is_none() {
@@ -70,9 +70,9 @@ impl Translation<'_> {
             Some('<') => match self.letters.peek().copied() {
                 Some('=' | '!') => Err(LOOKS_AROUND.to_string()),
                 _ if self.letters.any(|letter| letter == '>') => Ok(()),
-                _ => Err("a name of a group has no end".to_string()),
+                _ => Err("the name of a group has no closing `>`".to_string()),
             },
-            _ => Err("`(?` starts a group, a named group, or what is not supported".to_string()),
+            _ => Err("only `(?:…)` and `(?<name>…)` are supported after `(?`".to_string()),
         }
     }
 
@@ -86,21 +86,23 @@ impl Translation<'_> {
         self.out.push_str(if negated { "[^" } else { "[" });
         let (mut in_range, mut after_set) = (false, false);
         loop {
-            let letter = self.letters.next().ok_or("a class `[` has no end")?;
+            let letter = self.letters.next().ok_or("a class `[` has no closing `]`")?;
             if letter == ']' {
                 break;
             }
             let is_set =
                 letter == '\\' && matches!(self.letters.peek(), Some('d' | 'D' | 'w' | 'W' | 's' | 'S' | 'p' | 'P'));
             if is_set && in_range {
-                return Err(r"a range in a class cannot end in a set of letters: `\-` is the sign itself".to_string());
+                return Err(
+                    r"a range in a class cannot end in a set of characters: write `\-` for a literal `-`".to_string()
+                );
             }
             match letter {
                 '\\' => self.escape(true)?,
                 letter => self.literal(letter),
             }
-            // Here, `-` means a range. After a set such as `\d`, it is a literal, which must be escaped because `--` means set
-            // difference in the target syntax.
+            // A `-` after a single character starts a range. A `-` after a set such as `\d` is a literal, and `literal` writes it
+            // as `\x{2d}`, because `--` means set difference in the syntax of `regex-automata`.
             let mut ahead = self.letters.clone();
             let stands_alone = in_range || is_set || after_set && letter == '-';
             in_range = !stands_alone && ahead.next() == Some('-') && ahead.next().is_some_and(|end| end != ']');
@@ -114,7 +116,7 @@ impl Translation<'_> {
         Ok(())
     }
 
-    /// Translates the rest of an escape after its backslash.
+    /// Translates the part of an escape after its backslash.
     fn escape(&mut self, in_class: bool) -> Result<(), String> {
         let letter = self.letters.next().ok_or("a pattern cannot end in `\\`")?;
         let set = |negated: bool, set: &str| match (negated, in_class) {
@@ -146,9 +148,9 @@ impl Translation<'_> {
             'u' => self.unicode()?,
             'p' | 'P' => self.property(letter)?,
             '0'..='9' | 'k' => {
-                return Err("references back to groups are not supported: they take too long".to_string());
+                return Err("backreferences to groups are not supported, because they can take too long".to_string());
             }
-            letter if letter.is_ascii_alphabetic() => return Err(format!("`\\{letter}` stands for nothing")),
+            letter if letter.is_ascii_alphabetic() => return Err(format!("`\\{letter}` is not a valid escape")),
             letter => self.literal(letter),
         }
         Ok(())
@@ -165,7 +167,7 @@ impl Translation<'_> {
             && self.letters.next_if_eq(&'\\').is_some()
             && self.letters.next_if_eq(&'u').is_some()
         {
-            // A surrogate pair is one character: the second half must follow the first.
+            // Two `\u` escapes of a surrogate pair mean one character.
             let low = self.hexadecimal(4)?;
             if (0xdc00..0xe000).contains(&low) {
                 code = 0x1_0000 + ((code & 0x3ff) << 10) + (low & 0x3ff);
@@ -174,15 +176,15 @@ impl Translation<'_> {
         self.code(code)
     }
 
-    /// Translates `\p{…}` with a general category of Unicode. Tables for scripts and binary properties would make the module
-    /// too large.
+    /// Translates `\p{…}` with a general category of Unicode. Other properties are rejected, because their tables would make the
+    /// wasm module too large.
     fn property(&mut self, letter: char) -> Result<(), String> {
         let opens = self.letters.next_if_eq(&'{').is_some();
         let name: String =
             std::iter::from_fn(|| self.letters.next_if(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '=')))
                 .collect();
         if !opens || name.is_empty() || self.letters.next_if_eq(&'}').is_none() {
-            return Err(format!("`\\{letter}` needs a category of Unicode, as `\\p{{L}}`"));
+            return Err(format!("`\\{letter}` needs a general category of Unicode, such as `\\p{{L}}`"));
         }
         let property = format!("\\{letter}{{{name}}}");
         let category = name.strip_prefix("General_Category=").or_else(|| name.strip_prefix("gc="));
@@ -207,12 +209,12 @@ impl Translation<'_> {
     }
 
     fn code(&mut self, code: u32) -> Result<(), String> {
-        let letter = char::from_u32(code).ok_or("half of a pair of surrogates is no character")?;
+        let letter = char::from_u32(code).ok_or("this code is not a Unicode character")?;
         self.literal(letter);
         Ok(())
     }
 
-    /// Writes a literal character.
+    /// Writes a literal character in a form that has no other meaning in the syntax of `regex-automata`.
     fn literal(&mut self, letter: char) {
         if letter.is_ascii_alphanumeric() {
             self.out.push(letter);
@@ -221,7 +223,7 @@ impl Translation<'_> {
         }
     }
 
-    /// Translates a brace: the start of a quantifier, `{2}`, `{2,}` or `{2,3}`, or a literal.
+    /// Translates `{`, which starts a quantifier such as `{2}`, `{2,}` or `{2,3}`, or is a literal.
     fn brace(&mut self) {
         let mut ahead = self.letters.clone();
         let inside: String = ahead.by_ref().take_while(|letter| *letter != '}').collect();
@@ -246,8 +248,8 @@ const SPACES: &str = r"\t\n\x0B\x0C\r\x20\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x
 const ANYTHING: &str = r"[\x{0}-\x{10FFFF}]";
 const NOTHING: &str = r"[^\x{0}-\x{10FFFF}]";
 
-/// The general categories and their aliases (ECMA-262, PropertyValueAliases.txt). The regex crate supports more properties,
-/// depending on its features. This list makes the command line and the filter reject the same patterns.
+/// The general categories and their aliases (ECMA-262, PropertyValueAliases.txt). `regex-automata` can support more properties
+/// in the command line tool than in the filter. With this list, both reject the same patterns.
 #[rustfmt::skip]
 const CATEGORIES: [&str; 80] = [
     "C", "Other", "Cc", "Control", "cntrl", "Cf", "Format", "Cn", "Unassigned", "Co", "Private_Use", "Cs", "Surrogate",
@@ -261,7 +263,7 @@ const CATEGORIES: [&str; 80] = [
     "Z", "Separator", "Zl", "Line_Separator", "Zp", "Paragraph_Separator", "Zs", "Space_Separator",
 ];
 
-const LOOKS_AROUND: &str = "looking ahead and behind is not supported: it takes too long";
+const LOOKS_AROUND: &str = "looking ahead and looking behind are not supported, because they can take too long";
 
 /// The maximum memory of a compiled pattern.
 const MAX_BYTES: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! The locations that a schema reaches, each with its node id, and the faults found there.
+//! Assigns a node id to each location of a schema that the compiler reaches, and collects the faults.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use super::id::SchemaNodeId;
 use super::library::Library;
 use crate::strict_json::schema_types::SchemaFault;
 
-/// The locations that a schema reaches, and the faults found there.
+/// The locations of subschemas that the compiler has reached so far, and the faults in them.
 pub(super) struct Places<'l> {
     pub library: &'l mut Library,
     known: BTreeMap<(usize, String), SchemaNodeId>,
-    /// The document and pointer of each node.
+    /// The location of each node: the index of the document, and the pointer in the document.
     reached: Vec<(usize, String)>,
     faults: Vec<SchemaFault>,
 }
@@ -20,7 +20,7 @@ impl<'l> Places<'l> {
         Places { library, known: BTreeMap::new(), reached: Vec::new(), faults: Vec::new() }
     }
 
-    /// Returns the node id of a location. A new location is queued for compilation.
+    /// Returns the node id of a location. The compiler processes a new location later, because it processes all ids in order.
     pub fn node(&mut self, document: usize, pointer: String) -> SchemaNodeId {
         let place = (document, pointer);
         let next = self.reached.len();
@@ -31,22 +31,23 @@ impl<'l> Places<'l> {
         id
     }
 
-    /// Returns the document and pointer of a node.
+    /// Returns the location of a node: the index of the document, and the pointer in the document.
     pub fn get(&self, id: SchemaNodeId) -> Option<(usize, String)> {
         self.reached.get(id).cloned()
     }
 
-    /// Returns the number of locations.
+    /// Returns the number of locations that were reached so far.
     pub fn len(&self) -> usize {
         self.reached.len()
     }
 
-    /// Adds a fault to the faults found so far.
+    /// Adds a fault at a location.
     pub fn fault(&mut self, document: usize, pointer: &str, message: String) {
         self.faults.push(self.library.fault(document, pointer, message));
     }
 
-    /// Returns all faults, including the faults of the reached documents, sorted and without duplicates.
+    /// Returns all faults, sorted and without duplicates. They include the faults that [`Library::add`] found in the reached
+    /// documents.
     pub fn into_faults(mut self) -> Vec<SchemaFault> {
         let mut documents: Vec<usize> = self.reached.iter().map(|(document, _)| *document).collect();
         documents.dedup();

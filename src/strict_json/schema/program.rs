@@ -3,22 +3,23 @@
 use super::id::SchemaNodeId;
 use super::keyword::Keyword;
 
-/// All nodes that a schema reaches.
+/// The nodes of a schema and of all schemas that it refers to.
 #[derive(Debug)]
 pub(super) struct Program {
     pub nodes: Vec<SchemaNode>,
-    /// Whether a keyword depends on the members or items that other keywords have evaluated.
+    /// Whether a node contains `unevaluatedProperties` or `unevaluatedItems`. Only then does validation track the evaluated
+    /// members and items.
     pub tracks: bool,
 }
 
 /// A compiled schema or subschema.
 #[derive(Debug, Default)]
 pub(super) struct SchemaNode {
-    /// The resource that contains the schema.
+    /// The index of the schema resource that contains the schema.
     pub resource: usize,
     /// The keywords of the schema, in the order of application.
     pub keywords: Vec<Keyword>,
-    /// Whether the schema checks only the value itself, and not its parts.
+    /// Whether no keyword of the schema applies another schema, so that the schema is cheap to apply.
     pub is_cheap: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Resolves references between schemas (RFC 3986 §5), without any network access.
+//! Resolves references between schemas to addresses (RFC 3986 §5). Nothing is fetched from these addresses.
 
 /// Splits a reference into the address before `#` and the fragment after it.
 pub(super) fn split(reference: &str) -> (&str, &str) {
@@ -32,7 +32,7 @@ pub(super) fn resolve(base: &str, reference: &str) -> String {
     to.text(&without_dots(&path))
 }
 
-/// Decodes the fragment of a reference (RFC 6901 §6). Returns `None` if the fragment is not valid UTF-8.
+/// Decodes the percent escapes of a fragment (RFC 6901 §6). Returns `None` if an escape is incomplete or the result is not UTF-8.
 pub(super) fn unescape(fragment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(fragment.len());
     let mut rest = fragment.bytes();
@@ -43,7 +43,8 @@ pub(super) fn unescape(fragment: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Returns `true` if the text is a valid reference: no spaces, quotes or control characters, and only complete escapes.
+/// Returns `true` if the text can be a reference: it has no characters that RFC 3986 forbids, such as spaces, and all its escapes
+/// are complete.
 pub(super) fn is_reference(text: &str) -> bool {
     text.chars().all(|c| !c.is_control() && !matches!(c, ' ' | '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}'))
         && unescape(text).is_some()

@@ -1,9 +1,10 @@
-//! Searches a string for a pattern and counts the work.
+//! Searches a string for a match of a pattern, and stops after a bounded number of transitions.
 //!
-//! The search simulates all states of the automaton in parallel, and enters each state at most once per position.
+//! The search simulates all states of the pattern's automaton in parallel. It enters each state at most once per position, so the
+//! time is linear in the length of the string.
 //!
-//! A repetition such as `{3000}` has three thousand states, and all of them can be active at every letter. The time is linear
-//! in the length of the string, but can still be minutes. So the search bounds the number of transitions, not of letters.
+//! Without a bound, a search could still take minutes: a repetition such as `{3000}` has three thousand states, and all of them
+//! can be active at every character. So the bound limits transitions, not characters.
 
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::primitives::StateID;
@@ -14,26 +15,27 @@ use super::steps::size;
 #[cfg(all(test, not(target_family = "wasm")))]
 mod properties;
 
-/// The buffers of a search. Searches reuse the buffers, so that many short searches need no allocation.
+/// The buffers of a search. All searches of one validation reuse them, so that many short searches need no allocation.
 #[derive(Debug, Default)]
 pub(super) struct PatternSearch {
-    /// The last position at which each state was entered.
+    /// For each state, the value of `place` when the state was last entered.
     entered: Vec<u64>,
-    /// The number of the current position. It increases across all searches, so that `entered` need not be cleared.
+    /// The number of the current position. The next search continues with higher numbers, so that `entered` need not be cleared.
     place: u64,
     current: Vec<StateID>,
     next: Vec<StateID>,
-    /// States that still have to be entered.
+    /// The states that `enter` has reached and not yet processed.
     open: Vec<StateID>,
     moves: u64,
 }
 
 impl PatternSearch {
-    /// Returns `true` if the text contains a match; `None` if the search needs more steps than are left.
+    /// Returns `true` if the text contains a match. Returns `None` if the search needs more than the steps that are left.
+    /// Subtracts the used steps from `steps_left`.
     pub fn run(&mut self, Pattern(pattern): &Pattern, text: &str, steps_left: &mut u64) -> Option<bool> {
         let most = steps_left.saturating_mul(MOVES_OF_A_STEP);
         self.moves = 0;
-        // The previous search may have ended early and left states of its own pattern in the buffers.
+        // The previous search may have ended early. The buffers then contain states of its pattern.
         self.current.clear();
         self.next.clear();
         let states = pattern.states().len();
@@ -50,7 +52,7 @@ impl PatternSearch {
         let starts_anywhere = !pattern.is_always_start_anchored();
         self.place += 1;
         for at in 0..=bytes.len() {
-            // Never starts inside a character, because `\B` would match there.
+            // A match must not start inside a character of several bytes. For example, `\B` would match there.
             if (at == 0 || starts_anywhere && text.is_char_boundary(at))
                 && self.enter(pattern, pattern.start_anchored(), bytes, at)
             {
@@ -67,7 +69,8 @@ impl PatternSearch {
                 let to = match pattern.state(id) {
                     State::ByteRange { trans } => trans.matches_byte(byte).then_some(trans.next),
                     State::Sparse(choices) => {
-                        // The engine searches sparse transitions linearly, so they cost more.
+                        // `matches_byte` compares the byte with each transition in turn, so each eight transitions count as one
+                        // more.
                         self.moves += size(choices.transitions.len()) / 8;
                         choices.matches_byte(byte)
                     }
@@ -85,8 +88,7 @@ impl PatternSearch {
         Some(false)
     }
 
-    /// Enters a state, and all states that it reaches without reading a letter. Returns `true` if the pattern matches at this
-    /// position.
+    /// Enters a state, and all states that it reaches without reading a byte. Returns `true` if a match ends at this position.
     fn enter(&mut self, pattern: &NFA, state: StateID, text: &[u8], at: usize) -> bool {
         self.open.push(state);
         while let Some(id) = self.open.pop() {
@@ -117,7 +119,7 @@ impl PatternSearch {
     }
 }
 
-/// The number of transitions that count as one validation step. A transition takes two or three nanoseconds in native code.
+/// The number of transitions that count as one step of validation. One transition takes two or three nanoseconds in native code.
 const MOVES_OF_A_STEP: u64 = 4;
 
 #[cfg(test)]

@@ -89,10 +89,10 @@ fn all_faults_of_schemas_are_reported_with_their_places() {
             json!({ "properties": { "a": { "minLength": -1 } } }),
             "/properties/a/minLength: `minLength`: expected a whole",
         ),
-        (json!({ "properties": { "a": 1 } }), "/properties/a: a schema is an object, true or false"),
+        (json!({ "properties": { "a": 1 } }), "/properties/a: a schema must be an object, true or false"),
         (json!({ "properties": [] }), "/properties: `properties`: expected an object"),
-        (json!({ "required": ["a", "a"] }), "/required: `required`: expected a list of names"),
-        (json!({ "allOf": [] }), "/allOf: `allOf`: expected a list of schemas that is not empty"),
+        (json!({ "required": ["a", "a"] }), "/required: `required`: expected a list of different names"),
+        (json!({ "allOf": [] }), "/allOf: `allOf`: expected a list with at least one schema"),
         (json!({ "multipleOf": 0 }), "/multipleOf: `multipleOf`: expected a number above 0"),
         (
             json!({ "pattern": "\\p{Emoji}" }),
@@ -104,13 +104,13 @@ fn all_faults_of_schemas_are_reported_with_their_places() {
         (json!({ "$ref": "#/$defs/none" }), "/$ref: `#/$defs/none` leads nowhere"),
         (json!({ "$ref": "#none" }), "/$ref: `#none` leads nowhere"),
         (json!({ "$ref": "#/$defs/a~2b", "$defs": { "a~2b": true } }), "/$ref: `#/$defs/a~2b` leads nowhere"),
-        (json!({ "$ref": "#/title", "title": "t" }), "/$ref: `#/title` leads to something that is no schema"),
+        (json!({ "$ref": "#/title", "title": "t" }), "/$ref: `#/title` leads to a value that is not a schema"),
         (json!({ "$ref": 1 }), "/$ref: `$ref`: expected text"),
         (json!({ "$defs": [] }), "/$defs: `$defs`: expected an object"),
         (json!({ "$defs": { "a": { "type": 1 } } }), "/$defs/a/type: `type`: expected one"),
         (json!({ "$id": "http://a/b#c" }), "/$id: `$id`: expected an address without fragment"),
-        (json!({ "$anchor": "1" }), "/$anchor: `$anchor`: expected a name"),
-        (json!({ "$defs": { "a": { "$anchor": "x" }, "b": { "$anchor": "x" } } }), "`x` names two places"),
+        (json!({ "$anchor": "1" }), "/$anchor: `$anchor`: expected a letter"),
+        (json!({ "$defs": { "a": { "$anchor": "x" }, "b": { "$anchor": "x" } } }), "the anchor `x` is declared twice"),
         (
             json!({ "$schema": "http://json-schema.org/draft-07/schema#" }),
             "/$schema: `http://json-schema.org/draft-07/schema#` is no dialect",
@@ -129,7 +129,7 @@ fn all_faults_of_schemas_are_reported_with_their_places() {
     assert!(compile(&[("s", chain)]).err().unwrap_or_default().concat().contains("references follow each other"));
 }
 
-/// Without a bound, each level of nesting would double the work, and forty levels would never finish.
+/// Each level of nesting doubles the work, so validation of forty levels would not end without a bound.
 #[test]
 fn validation_time_is_bounded_for_every_value() {
     let nested = |depth: usize, op: Value| (0..depth).fold(json!("x"), |inner, _| json!({ "left": inner, "op": op }));
@@ -156,7 +156,7 @@ fn validation_time_is_bounded_for_every_value() {
     assert_eq!(findings(&names, &json!({ "ab".repeat(1 << 19): 1 })), ["too complex"]);
     let mail = compile(&[("s", json!({ "items": { "pattern": "^[^@]{1,64}@[^@.]{1,200}\\.[^@]{1,55}$" } }))]).unwrap();
     assert_eq!(findings(&mail, &json!(vec!["somebody@orders.example.com"; 10_000])), Vec::<String>::new());
-    // A string that exceeds `maxLength` is not searched: this pattern would visit each letter five hundred times.
+    // A pattern is not applied to a string that exceeds `maxLength`: this pattern would visit each character 500 times.
     let long = compile(&[("s", json!({ "pattern": "x.{500}y", "maxLength": 100 }))]).unwrap();
     assert_eq!(findings(&long, &json!("x".repeat(1 << 20))), ["/body must have at most 100 characters"]);
     // Members that are not allowed also count as steps. Here, each level of nesting doubles the number of visits.

@@ -1,10 +1,10 @@
-//! Messages to clients about violated keywords, which contain the requirement and never the value.
+//! Messages to clients about violated keywords. They contain the requirement, and never the value that the client sent.
 
 use std::borrow::Cow;
 
 use super::keyword::{Keyword, Types};
 
-/// Returns the requirement of a keyword, as the end of a sentence about the value.
+/// Returns the requirement of a keyword. The text completes a sentence that starts with the location of the value.
 pub(super) fn of(keyword: &Keyword) -> Cow<'static, str> {
     match keyword {
         Keyword::Nothing => "is not accepted".into(),
@@ -35,7 +35,7 @@ pub(super) fn of(keyword: &Keyword) -> Cow<'static, str> {
         Keyword::AnyOf(_) => "must have one of the accepted forms".into(),
         Keyword::OneOf(_) => "must have exactly one of the accepted forms".into(),
         Keyword::Not(_) => "has a form that is not accepted".into(),
-        // Other functions report the findings for these keywords.
+        // This arm is never used: `Judge::required` and the schemas inside these keywords report the findings.
         Keyword::Required(_)
         | Keyword::DependentRequired(_)
         | Keyword::DependentSchemas(_)

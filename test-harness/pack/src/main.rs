@@ -49,7 +49,7 @@ fn print_sizes(from: &Path) -> Result<()> {
         (sketch.imported_functions..).zip(sketch.bodies.iter().map(|body| body.as_bytes().len())).collect();
     let crates = sizes::largest(&module, &bodies, &sketch.reached()?)?;
     let whole: usize = crates.iter().map(|(_, bytes)| bytes).sum();
-    println!("{whole:>8} bytes of code, {} bytes with data once packed", pack(&module)?.len());
+    println!("{whole:>8} bytes of code; the packed module has {} bytes", pack(&module)?.len());
     for (name, bytes) in crates.iter().take(10) {
         println!("{bytes:>8} {name}");
     }
@@ -126,7 +126,7 @@ impl<'a> Sketch<'a> {
                 "wasi_snapshot_preview1" => WASI.contains(name),
                 _ => false,
             };
-            ensure!(allowed, "the module imports {module}.{name}, which proxy-wasm hosts need not offer");
+            ensure!(allowed, "the module imports {module}.{name}, which a proxy-wasm host might not provide");
         }
         Ok(())
     }
@@ -184,7 +184,7 @@ impl<'a> Sketch<'a> {
                 _ => {
                     if let Some((id, range)) = payload.as_section() {
                         let range = usize::try_from(range.start)?..usize::try_from(range.end)?;
-                        let data = module.get(range).context("a section outside the module")?;
+                        let data = module.get(range).context("a section ends after the end of the module")?;
                         out.section(&RawSection { id, data });
                     }
                 }

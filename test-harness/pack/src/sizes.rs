@@ -11,7 +11,8 @@ pub fn largest(module: &[u8], bodies: &[(u32, usize)], reached: &BTreeSet<u32>) 
     let names = names(module)?;
     let mut crates = BTreeMap::<String, usize>::new();
     for (index, bytes) in bodies.iter().filter(|(index, _)| reached.contains(index)) {
-        let name = names.get(index).with_context(|| format!("function {index} has no name: the module is stripped"))?;
+        let name =
+            names.get(index).with_context(|| format!("function {index} has no name; use a module before packing"))?;
         *crates.entry(owner(name)).or_default() += bytes;
     }
     let mut crates: Vec<_> = crates.into_iter().collect();
@@ -36,8 +37,8 @@ fn names(module: &[u8]) -> Result<BTreeMap<u32, &str>> {
     Ok(found)
 }
 
-/// Returns the crate of a function: the first segment of its path. For a method, this is the path of its type. A function
-/// without a path is from the C library.
+/// Returns the crate of a function: the first segment of its path, or of the path of its type if it is a method. A method of a
+/// primitive type or a type parameter belongs to `core`. A function without a path belongs to the C library.
 fn owner(name: &str) -> String {
     let path = format!("{:#}", rustc_demangle::demangle(name));
     let path = path.trim_start_matches(['<', '&', '*', '[', '(']);

@@ -1,4 +1,4 @@
-//! `make run` starts the demo gateway of `envoy/gateway.yaml`, with upstreams that echo requests and an issuer of tokens.
+//! `make run` starts an Envoy with `envoy/gateway.yaml`, two upstreams that echo requests, and an issuer of test tokens.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,9 +26,9 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let port = chosen_port()?;
-    ports::require_free(port, "choose another with PORT=…")?;
+    ports::require_free(port, "choose another port with PORT=…")?;
     for taken in [ADMIN, ISSUER] {
-        ports::require_free(taken, "the demo needs it: stop what listens there")?;
+        ports::require_free(taken, "the demo needs this port: stop the program that uses it")?;
     }
     let issuer = Issuer::start(ISSUER, &["rsa-1", "p256-1"])?;
     let claims = json!({ "aud": "demo-api", "product": "eloquent", "org_id": "org-1", "user_id": "user-1",
@@ -57,7 +57,7 @@ fn run() -> Result<()> {
 fn chosen_port() -> Result<u16> {
     let text = std::env::var("PORT").unwrap_or_else(|_| "8080".to_owned());
     let port = text.parse().ok().filter(|port| *port != 0);
-    port.with_context(|| format!("PORT is `{text}`; a number from 1 to 65535 is wanted"))
+    port.with_context(|| format!("PORT is `{text}`, but must be a number from 1 to 65535"))
 }
 
 /// Checks that the gateway refuses a request without a token and forwards a request with a token.
@@ -65,10 +65,18 @@ fn check(port: u16) -> Result<()> {
     let ask = |request: &Request| client::send(ports::loopback(port), request, Duration::from_secs(10));
     let request = || Request::new("GET", "/api/v1/agents", "127.0.0.1");
     let refused = ask(&request())?;
-    ensure!(refused.status == 401, "the gateway answered {} without a token, not 401", refused.status);
+    ensure!(
+        refused.status == 401,
+        "the gateway answered a request without a token with {} instead of 401",
+        refused.status
+    );
     let token = token()?;
     let answered = ask(&request().header("authorization", &format!("Bearer {token}")))?;
-    ensure!(answered.status == 200, "the gateway answered {} with a good token, not 200", answered.status);
+    ensure!(
+        answered.status == 200,
+        "the gateway answered a request with a valid token with {} instead of 200",
+        answered.status
+    );
     Ok(())
 }
 
@@ -108,7 +116,7 @@ fn usage_text(port: u16) -> String {
   # 204: a browser's preflight, which needs no token
   curl -i -X OPTIONS {gateway}/api/v1/agents -H 'origin: https://admin.example.com' -H 'access-control-request-method: POST' -H 'access-control-request-headers: authorization'
 
-Ctrl-C stops it."
+Press Ctrl+C to stop the demo."
     )
 }
 

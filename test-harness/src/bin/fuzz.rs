@@ -1,4 +1,8 @@
-//! The libFuzzer target named by `FUZZ_TARGET`. `setup/fuzz` builds this target with coverage, and `make fuzz` runs it.
+//! Runs the libFuzzer target that the environment variable `FUZZ_TARGET` names.
+//!
+//! `test-harness/setup/fuzz` builds this program with coverage, and `make fuzz` runs it.
+//!
+//! `test-harness/setup/fuzz` builds this program with coverage, and `make fuzz` runs it.
 
 #![no_main]
 

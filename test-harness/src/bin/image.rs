@@ -1,7 +1,8 @@
 //! Packs the filter's module into an OCI image layout for Istio and registries.
 //!
-//! The same module always gives the same bytes. The image has the container-compatible form of the Wasm image specification: one
-//! gzipped tar layer with `plugin.wasm` at its root. `skopeo copy oci:dist/oci docker://…` pushes the image without a daemon.
+//! The output for one module is always the same. The image has the container-compatible form of the Wasm image specification:
+//! one gzipped tar layer with `plugin.wasm` at its root. `skopeo copy oci:dist/oci docker://…` pushes the image without a
+//! Docker daemon.
 
 use std::fs;
 use std::io::Write;

@@ -20,8 +20,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns components and their dependencies as CycloneDX 1.5. The arguments of the program are features of the module. The same
-/// lock file always gives the same result.
+/// Returns the components of the module and their dependencies as CycloneDX 1.5. The arguments of the program are features of the
+/// module. The same lock file and features always give the same result.
 fn list() -> Result<Value> {
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", "wasm32-wasip1"]);
@@ -46,7 +46,7 @@ fn list() -> Result<Value> {
         })
         .collect();
     let own = packages.iter().find(|(_, package)| text(package, "name") == "portcullis");
-    let (start, own) = own.context("cargo does not know the package")?;
+    let (start, own) = own.context("`cargo metadata` does not list the package `portcullis`")?;
     let built = built()?;
     let is_built =
         |package: &Value| built.contains(&format!("{} v{}", text(package, "name"), text(package, "version")));
@@ -72,8 +72,8 @@ fn list() -> Result<Value> {
     }))
 }
 
-/// Returns every package that is part of the module, in the form `name v1.2.3`. `cargo metadata` also lists packages that only
-/// tests and other targets need, so this function runs `cargo tree`.
+/// Returns every package that is part of the module, in the form `name v1.2.3`. This function runs `cargo tree`, because
+/// `cargo metadata` also lists packages that are not part of the module, such as packages that only tests need.
 fn built() -> Result<BTreeSet<String>> {
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     cargo.args(["tree", "--locked", "--package", "portcullis", "--edges", "normal", "--target", "wasm32-wasip1"]);

@@ -1,4 +1,4 @@
-//! The request of a case file.
+//! The description of a request in a case file.
 
 use std::net::IpAddr;
 
@@ -24,11 +24,11 @@ pub struct RequestSpec {
     /// The name of the client certificate in `certificates`.
     #[serde(default)]
     pub certificate: Option<String>,
-    /// Header lines in order.
+    /// The names and values of the header lines, in the order in which they are sent.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
-    /// The token of the request. It replaces `${TOKEN}` in the path and the headers. Without `${TOKEN}`, it is sent as
-    /// `Authorization: Bearer`.
+    /// The token of the request. It replaces `${TOKEN}` in the path and the headers. If neither contains `${TOKEN}`, the token
+    /// is sent in the header `Authorization: Bearer`.
     #[serde(default)]
     pub token: Option<TokenSpec>,
     /// The body of the request.
@@ -40,7 +40,7 @@ pub struct RequestSpec {
     /// Whether the body is sent without `content-length`. Over HTTP/1, it is then sent in chunks.
     #[serde(default)]
     pub chunked: bool,
-    /// Trailer lines.
+    /// The names and values of the trailer lines.
     #[serde(default)]
     pub trailers: Vec<(String, String)>,
 }

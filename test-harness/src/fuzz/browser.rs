@@ -55,12 +55,13 @@ fn was_read(outcome: &Outcome) -> bool {
 }
 
 /// Applies the CORS check (Fetch §4.10) to a response. An origin that the document does not list must not be able to read the
-/// response. An origin that the document lists literally must be able to read it.
+/// response. An origin that the document lists literally must be able to read it. These two checks apply only if no route has
+/// its own `allow_origins`.
 fn judge(policy: &Value, origin: Option<&str>, outcome: &Outcome) -> Result<(), PropertyError> {
     let one = |name: &str| match values(&outcome.headers, name).as_slice() {
         [] => Ok(None),
         [value] => Ok(Some(value.clone())),
-        _ => Err(format!("`{name}` stands twice, which no browser reads")),
+        _ => Err(format!("the response has `{name}` twice, which browsers reject")),
     };
     let allowed = one("access-control-allow-origin")?;
     let credentials = one("access-control-allow-credentials")?;
@@ -68,21 +69,21 @@ fn judge(policy: &Value, origin: Option<&str>, outcome: &Outcome) -> Result<(), 
     let listed: Vec<&str> = listed.into_iter().flatten().filter_map(Value::as_str).collect();
     let has_routes_of_its_own = policy.to_string().matches("\"allow_origins\"").count() > 1;
     if credentials.is_some() && (credentials.as_deref() != Some("true") || allowed.as_deref() == Some("*")) {
-        return Err("credentials that no browser would grant".to_owned());
+        return Err("browsers reject this `access-control-allow-credentials`".to_owned());
     }
     match (allowed.as_deref(), origin) {
         (Some("*"), _) if listed.contains(&"*") || has_routes_of_its_own => Ok(()),
         (Some(allowed), Some(origin)) if allowed == origin => {
             let vary = values(&outcome.headers, "vary").join(",").to_ascii_lowercase();
             if !vary.split(',').any(|name| matches!(name.trim(), "origin" | "*")) {
-                return Err("an answer for one origin may be stored for all: `vary` does not name it".to_owned());
+                return Err("the response allows one origin, but `vary` does not contain `Origin`".to_owned());
             }
             let fits = listed.iter().any(|entry| covers(entry, origin)) || has_routes_of_its_own;
-            if fits { Ok(()) } else { Err(format!("`{origin}` is listed nowhere and may read")) }
+            if fits { Ok(()) } else { Err(format!("`{origin}` is not listed, but may read the response")) }
         }
-        (Some(other), _) => Err(format!("`{other}` may read, which did not ask")),
+        (Some(other), _) => Err(format!("the response allows `{other}`, which is not the origin of the request")),
         (None, Some(origin)) if listed.contains(&origin) && !has_routes_of_its_own && was_read(outcome) => {
-            Err(format!("`{origin}` is listed and may not read"))
+            Err(format!("`{origin}` is listed, but must not read the response"))
         }
         (None, _) => Ok(()),
     }

@@ -48,7 +48,9 @@ impl Target for Clients {
     /// Checks that the result is deterministic and bounded, and that it never contains a client or key of the gateway's own
     /// document.
     fn hold(&mut self, input: &[u8]) -> Result<(), PropertyError> {
-        let Some(reader) = self.policy.client_reader() else { return Err("the gateway fetches nothing".to_owned()) };
+        let Some(reader) = self.policy.client_reader() else {
+            return Err("the gateway fetches no client document".to_owned());
+        };
         let read = |text: &[u8]| reader.parse(text);
         let (first, again) = (read(input), read(input));
         match (first, again) {
@@ -57,10 +59,10 @@ impl Target for Clients {
                 let own = ApiKey::compose("test", OWN_LOOKUP, SECRET);
                 let own = ApiKey::read(own.as_bytes()).map_err(str::to_owned)?;
                 if directory.client(OWN).is_some() || directory.has_key(&own) {
-                    return Err("a client of the gateway's own was listed again".to_owned());
+                    return Err("the result contains a client or a key of the gateway's own document".to_owned());
                 }
                 if directory.len() > MAX_ENTRIES {
-                    return Err(format!("{} clients were taken", directory.len()));
+                    return Err(format!("{} clients were accepted, which is more than the maximum", directory.len()));
                 }
                 respelled(input, directory.len(), |text| read(text).map(|directory| directory.len()))?;
                 every_entry(input, "clients", |client| {
@@ -68,7 +70,7 @@ impl Target for Clients {
                     directory.client(id).is_some()
                 })
             }
-            _ => Err("the same document is judged differently the second time, or without a word".to_owned()),
+            _ => Err("parsing the document again gives a different result, or the error has no message".to_owned()),
         }
     }
 }
@@ -97,7 +99,7 @@ impl Target for RevocationLists {
             (Err(fault), Err(same)) if !fault.0.is_empty() && fault == same => Ok(()),
             (Ok(list), Ok(same)) if list.len() == same.len() => {
                 if list.len() > MAX_ENTRIES {
-                    return Err(format!("{} entries were taken", list.len()));
+                    return Err(format!("{} entries were accepted, which is more than the maximum", list.len()));
                 }
                 respelled(input, list.len(), |text| read(text).map(|list| list.len()))?;
                 every_entry(input, "revoked", |entry| {
@@ -106,19 +108,20 @@ impl Target for RevocationLists {
                     text("client").is_none_or(|client| over || list.covers_client(client, text("key"), NOW))
                 })
             }
-            _ => Err("the same list is judged differently the second time, or without a word".to_owned()),
+            _ => Err("parsing the list again gives a different result, or the error has no message".to_owned()),
         }
     }
 }
 
 /// Checks that a document with its entries in reverse order gives a result of the same size.
 fn respelled<E>(input: &[u8], size: usize, read: impl Fn(&[u8]) -> Result<usize, E>) -> Result<(), PropertyError> {
-    let mut document: Value = serde_json::from_slice(input).map_err(|_| "what was read is no JSON".to_owned())?;
+    let mut document: Value =
+        serde_json::from_slice(input).map_err(|_| "the parser accepted input that is not JSON".to_owned())?;
     let lists = document.as_object_mut().into_iter().flatten().filter_map(|(_, value)| value.as_array_mut());
     lists.for_each(|list| list.reverse());
     match read(document.to_string().as_bytes()) {
         Ok(found) if found == size => Ok(()),
-        _ => Err("the same document says something else when it is spelled in another way".to_owned()),
+        _ => Err("the document gives another result if its entries are in reverse order".to_owned()),
     }
 }
 

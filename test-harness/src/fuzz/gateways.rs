@@ -1,9 +1,9 @@
-//! Gateways for fuzz targets: one for the document of each case file, with valid requests as seeds.
+//! Creates the gateways that the fuzz targets test: one for each case file, with the requests of the file's cases as seeds.
 //!
 //! Inputs are text, so that mutated inputs stay similar to real requests. An input contains the name of the case file, the
-//! request line and the header lines. After an empty line, it contains the body or other data for the target. `<3>` is a
-//! placeholder for the fourth token in the requests of the case file. The lines `@from` and `@certificate` set the address and
-//! the certificate of the peer.
+//! request line and the header lines. After an empty line, it contains the body or other data for the target. Header values can
+//! contain placeholders for tokens: `<0>` is the first token in the requests of the case file, `<1>` is the second token, and so
+//! on. The lines `@from` and `@certificate` set the address and the certificate of the peer.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ use crate::{clock, core_gateway, keys};
 pub struct Subject {
     /// The name of the case file.
     pub stem: String,
-    /// The servers that the document names, and the default claims of tokens.
+    /// The test servers, the document and the default claims of the case file.
     pub scene: Scene,
     /// The names of the gateway's identity headers, in lower case.
     pub identity: Vec<String>,
@@ -30,7 +30,7 @@ pub struct Subject {
     pub seeds: Vec<Vec<u8>>,
     /// The tokens for the placeholders `<0>`, `<1>` and so on.
     tokens: Vec<Vec<u8>>,
-    /// Every string in the requests of the cases that may identify the caller.
+    /// Every string in the requests of the cases that might be a credential.
     credentials: Vec<Vec<u8>>,
     /// The client certificates of the case file that a proxy accepts, by name.
     certificates: BTreeMap<String, Certificate>,
@@ -249,7 +249,7 @@ fn replaced(text: &[u8], wanted: &[u8], by: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Returns the long alphanumeric strings in a request. Each of them may be a credential.
+/// Returns the strings in a request that are long enough to be a credential.
 fn words(request: &Request) -> Vec<Vec<u8>> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
     let values = request.headers.iter().map(|(_, value)| value.as_slice()).chain([request.target.as_slice()]);
@@ -257,7 +257,7 @@ fn words(request: &Request) -> Vec<Vec<u8>> {
     words.filter(|word| word.len() >= SHORTEST_CREDENTIAL).map(<[u8]>::to_vec).collect()
 }
 
-/// Normalises a header name like an upstream that ignores case and replaces special characters with `-`.
+/// Normalizes a header name as some upstreams do: they ignore case and replace special characters with `-`.
 pub fn folded(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }

@@ -23,7 +23,7 @@ impl Patterns {
         let files = CaseFile::read_all()?;
         let file = files.iter().find(|file| file.stem == "schema").context("no case file `schema`")?;
         let mut found: Vec<String> = CONSTRUCTS.iter().map(|pattern| (*pattern).to_owned()).collect();
-        let mut pending = vec![file.policy.get("schemas").context("it has no schemas")?];
+        let mut pending = vec![file.policy.get("schemas").context("the case file `schema` has no schemas")?];
         while let Some(value) = pending.pop() {
             found.extend(value.get("pattern").and_then(Value::as_str).map(str::to_owned));
             match value {
@@ -56,7 +56,7 @@ impl Target for Patterns {
         let compiled = match compiled {
             Ok(compiled) => compiled,
             Err(fault) if tree.is_some() && fault.ends_with("this is not a regular expression") => {
-                return Err(format!("a pattern that ECMA-262 has is refused: {fault}"));
+                return Err(format!("the gateway refused a pattern that is valid in ECMA-262: {fault}"));
             }
             Err(_) => return Ok(()),
         };
@@ -70,7 +70,9 @@ impl Target for Patterns {
             if let (Some(found), Some(expected)) = (found, expected)
                 && found != expected
             {
-                return Err(format!("`{pattern}` in {subject:?}: {found}, and ECMA-262 says {expected}"));
+                return Err(format!(
+                    "`{pattern}` on {subject:?}: the gateway returned {found}, but ECMA-262 requires {expected}"
+                ));
             }
         }
         Ok(())
@@ -101,7 +103,7 @@ fn matches(compiled: &[Schema], subject: &str) -> Result<Option<bool>, PropertyE
     found.dedup();
     match found.as_slice() {
         [found] => Ok(Some(*found)),
-        _ => Err(format!("{subject:?} matches in one keyword and not in another")),
+        _ => Err(format!("{subject:?} matches the pattern under one keyword, but not under another")),
     }
 }
 

@@ -36,7 +36,11 @@ impl Target for Decide {
         let outcome = decided(subject, &request, &message)?;
         let known = outcome.audit.as_ref().and_then(|audit| audit.get("subject")).is_some();
         if known && !subject.has_credential(&request) {
-            return Err(property_error("a caller was recognised by what nobody was given", &request, &outcome));
+            return Err(property_error(
+                "the gateway identified a caller, but the request contains no known credential",
+                &request,
+                &outcome,
+            ));
         }
         holds(subject, &request, &outcome).map_err(|broken| property_error(&broken, &request, &outcome))
     }
@@ -83,15 +87,15 @@ impl Target for Claims {
             let good = read
                 .is_ok_and(|read| read.get("sub").and_then(Value::as_str).is_none_or(|sub| Some(sub) == subject_seen));
             if !good && !subject.has_credential(&request) {
-                return Err(error("the caller is not the one that the claims name".to_owned()));
+                return Err(error("the subject in the audit record differs from the claim `sub`".to_owned()));
             }
         }
-        // The gateway does not search the path for tokens, and records the path unchanged. So a token in the path may appear in
-        // the record.
+        // The gateway does not search the path for tokens, and records the path unchanged. Therefore the record may contain a
+        // token that is part of the path.
         let path = request.target.split(|byte| *byte == b'?').next().unwrap_or_default();
         let in_path = path.windows(token.len()).any(|window| window == token.as_bytes());
         if !in_path && outcome.audit.as_ref().is_some_and(|audit| audit.to_string().contains(&token)) {
-            return Err(error("the record holds the token".to_owned()));
+            return Err(error("the audit record contains the token".to_owned()));
         }
         holds(subject, &request, &outcome).map_err(error)
     }
@@ -109,7 +113,7 @@ fn property_error(broken: &str, request: &Request, outcome: &Outcome) -> Propert
 /// Checks the properties that every request must satisfy.
 pub fn holds(subject: &Subject, request: &Request, outcome: &Outcome) -> Result<(), PropertyError> {
     if outcome.audit.as_ref().and_then(Value::as_object).is_none() {
-        return Err("no record, or none that is JSON".to_owned());
+        return Err("the audit record is missing or is not a JSON object".to_owned());
     }
     let Some(forwarded) = &outcome.forwarded else { return answer(outcome) };
     safe_path(forwarded)?;
@@ -118,7 +122,7 @@ pub fn holds(subject: &Subject, request: &Request, outcome: &Outcome) -> Result<
         if name.bytes().chain(value.iter().copied()).any(ends_line) && !sent(request, value) {
             return Err(format!("the gateway itself wrote a line break into `{name}`"));
         }
-        // Invariant 3: only the gateway sets identity headers, and the upstream never receives the forged value.
+        // Guarantee 3 in `README.md`: only the gateway sets identity headers, and the upstream never receives a forged value.
         let mut identity = subject.identity.iter().filter(|identity| folded(identity) == folded(name));
         if identity.any(|identity| identity != name || value == FORGED.as_bytes()) {
             return Err(format!("the client's `{name}` reached the upstream"));
@@ -130,26 +134,26 @@ pub fn holds(subject: &Subject, request: &Request, outcome: &Outcome) -> Result<
 /// Checks that clients can parse a response that the gateway itself sends.
 fn answer(outcome: &Outcome) -> Result<(), PropertyError> {
     if !(200..=599).contains(&outcome.status) {
-        return Err(format!("it answers {}", outcome.status));
+        return Err(format!("the reply has the invalid status {}", outcome.status));
     }
     for (name, value) in &outcome.headers {
         if value.iter().any(|byte| *byte < b' ' || *byte == 0x7f) || name.bytes().any(|byte| byte <= b' ') {
-            return Err(format!("a control character in `{name}`"));
+            return Err(format!("the header `{name}` contains a control character"));
         }
     }
     let is_json = values(&outcome.headers, "content-type").iter().any(|kind| kind == "application/json");
     if is_json && !outcome.body.is_empty() && serde_json::from_slice::<Value>(&outcome.body).is_err() {
-        return Err("a body that is called JSON and is none".to_owned());
+        return Err("the body has the type `application/json`, but is not JSON".to_owned());
     }
     let allowed = values(&outcome.headers, "access-control-allow-origin");
     let with_credentials = !values(&outcome.headers, "access-control-allow-credentials").is_empty();
     if allowed.len() > 1 || (with_credentials && allowed.iter().any(|origin| origin == "*")) {
-        return Err("no browser understands these CORS headers".to_owned());
+        return Err("browsers reject these CORS headers".to_owned());
     }
     Ok(())
 }
 
-/// Checks invariant 11: the gateway never forwards an ambiguous path.
+/// Checks guarantee 11 in `README.md`: the gateway never forwards an ambiguous path.
 pub fn safe_path(forwarded: &Forwarded) -> Result<(), PropertyError> {
     let path = forwarded.path.split('?').next().unwrap_or_default();
     let lower = path.to_ascii_lowercase();
@@ -174,7 +178,7 @@ fn sent(request: &Request, value: &[u8]) -> bool {
     value.split(|byte| *byte == b';').all(|piece| known(piece.trim_ascii()))
 }
 
-/// A value of identity headers that no token of the cases contains.
+/// The value of the forged identity headers in the seeds. No token of the cases contains this value.
 const FORGED: &str = "root";
 
 /// The claims of the seeds. `exp` is so late that the tokens never expire.

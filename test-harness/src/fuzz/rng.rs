@@ -10,7 +10,7 @@ impl Rng {
         Self(seed | 1)
     }
 
-    /// Returns the next number.
+    /// Returns the next pseudorandom 64-bit number.
     pub fn roll(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

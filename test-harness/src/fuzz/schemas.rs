@@ -1,4 +1,4 @@
-//! Fuzzes JSON Schema validation: arbitrary bodies against the schemas of the cases, and arbitrary input as a schema.
+//! Fuzzes JSON Schema: validates arbitrary bodies with the schemas of the cases, and compiles arbitrary input as a schema.
 
 use anyhow::{Context, Result};
 use portcullis::strict_json;
@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use super::{PropertyError, Target};
 use crate::case::CaseFile;
 
-/// The compiled schemas of the cases, and the metaschema.
+/// The target for JSON Schema. It contains the compiled schemas of the cases and the metaschema.
 pub struct Schemas {
     schemas: Vec<Schema>,
     metaschema: Schema,
-    /// The text of all schemas and the fixed words of findings. A finding may contain any word of this text.
+    /// The text of all schemas of the cases, followed by [`WORDS`]. A finding must not contain a string of the body unless all
+    /// words of this string are in this text.
     own: String,
     seeds: Vec<Vec<u8>>,
 }
@@ -24,7 +25,8 @@ impl Schemas {
     pub fn open() -> Result<Box<dyn Target>> {
         let files = CaseFile::read_all()?;
         let file = files.iter().find(|file| file.stem == "schema").context("no case file `schema`")?;
-        let named = file.policy.get("schemas").and_then(Value::as_object).context("it has no schemas")?;
+        let named =
+            file.policy.get("schemas").and_then(Value::as_object).context("the case file `schema` has no schemas")?;
         let mut library = Library::new(|_, _| None);
         let mut seeds = vec![b"[[[[1e308,-0.0,18446744073709551615]]]]".to_vec()];
         for (name, schema) in named {
@@ -59,7 +61,7 @@ impl Target for Schemas {
         let Ok(schema) = library.compile("schemas:///one") else { return Ok(()) };
         let written = value.to_string();
         if !is_described && !OTHERS.iter().any(|keyword| written.contains(keyword)) {
-            return Err("a schema is accepted that the standard's own description refuses".to_owned());
+            return Err("the gateway accepted a schema that the metaschema refuses".to_owned());
         }
         let own = format!("{written} {} {WORDS}", texts(&value));
         for body in [value, json!([1, "a", null, { "id": "x", "children": [{}] }]), json!({ "left": { "left": 1.5 } })]
@@ -76,29 +78,29 @@ fn read(input: &[u8]) -> Result<Option<(Json<'_>, Value)>, PropertyError> {
     let body = strict_json::read(input, Bounds { depth: 127, values: 10_000 });
     match (body, serde_json::from_slice::<Value>(input)) {
         (Ok(body), Ok(value)) if body.clone().into_value().as_ref() == Some(&value) => Ok(Some((body, value))),
-        (Ok(body), other) => Err(format!("{body:?} was read, and another reader has {other:?}")),
+        (Ok(body), other) => Err(format!("the gateway parsed {body:?}, but `serde_json` returned {other:?}")),
         (Err(Malformed::DuplicateMember(_) | Malformed::TooDeep | Malformed::TooMany), _) | (Err(_), Err(_)) => {
             Ok(None)
         }
-        (Err(fault), Ok(value)) => Err(format!("{value} was refused: {fault}")),
+        (Err(fault), Ok(value)) => Err(format!("the gateway refused {value}, which `serde_json` accepts: {fault}")),
     }
 }
 
-/// Checks that a schema gives the same verdict twice. There must be at most 20 findings. They must point into the body and must
-/// not repeat its values.
+/// Checks that two validations of a body give the same result. If the body is invalid, there must be 1 to 20 findings. They must
+/// point into the body and must not contain its strings.
 fn judge(schema: &Schema, own: &str, body: &Json<'_>, value: &Value) -> Result<(), PropertyError> {
     let judged = schema.judge(body, "/body");
     if judged != schema.judge(body, "/body") {
-        return Err("the same value is judged differently the second time".to_owned());
+        return Err("validating the same value again gives a different result".to_owned());
     }
     let Err(ValidationError::Findings(findings)) = judged else { return Ok(()) };
     if findings.is_empty() || findings.len() > 20 {
-        return Err(format!("{} findings", findings.len()));
+        return Err(format!("expected 1 to 20 findings, found {}", findings.len()));
     }
     for finding in &findings {
         let shown = format!("{} {}", finding.pointer, finding.message);
         if !shown.starts_with("/body") {
-            return Err(format!("`{shown}` leads nowhere"));
+            return Err(format!("the pointer of the finding `{shown}` does not start with `/body`"));
         }
         // Short strings are ignored, because they can appear in a finding by chance. Strings with a slash are ignored, because
         // pointers contain slashes.
@@ -107,10 +109,12 @@ fn judge(schema: &Schema, own: &str, body: &Json<'_>, value: &Value) -> Result<(
         let mut pending = vec![value];
         while let Some(value) = pending.pop() {
             match value {
-                Value::String(text) if is_echo(text) => return Err(format!("`{shown}` repeats `{text}`")),
+                Value::String(text) if is_echo(text) => {
+                    return Err(format!("the finding `{shown}` contains the string `{text}` of the body"));
+                }
                 Value::Array(items) => pending.extend(items),
                 Value::Object(members) if members.keys().any(|name| is_echo(name)) => {
-                    return Err(format!("`{shown}` repeats the name of a member"));
+                    return Err(format!("the finding `{shown}` contains a member name of the body"));
                 }
                 Value::Object(members) => pending.extend(members.values()),
                 _ => {}

@@ -72,12 +72,12 @@ fn compiles_alike(node: &Node) -> Result<(), PropertyError> {
     let compiled = || Policy::from_node(node, &variable).map(drop);
     let first = compiled();
     if first != compiled() {
-        return Err("the same document is judged differently the second time".to_owned());
+        return Err("compiling the document again gives a different result".to_owned());
     }
     match first {
-        Err(problems) if problems.is_empty() => Err("refused without a problem".to_owned()),
+        Err(problems) if problems.is_empty() => Err("the document was refused, but no problem was reported".to_owned()),
         Err(problems) if problems.iter().any(|problem| problem.message.is_empty()) => {
-            Err("a problem says nothing".to_owned())
+            Err("a problem has no message".to_owned())
         }
         _ => Ok(()),
     }
@@ -102,9 +102,9 @@ pub fn token() -> Result<Box<dyn Target>> {
         // RFC 7515 §7.1 allows only one encoding, so encoding the parsed token must give the input.
         let signature = URL_SAFE_NO_PAD.encode(&token.signature);
         if [token.signing_input, b".", signature.as_bytes()].concat() != input {
-            return Err("a token that was read has another spelling".to_owned());
+            return Err("the parser accepted a token with a second encoding".to_owned());
         }
-        if token.claims.is_object() { Ok(()) } else { Err("claims that are no object".to_owned()) }
+        if token.claims.is_object() { Ok(()) } else { Err("the claims are not an object".to_owned()) }
     })
 }
 
@@ -122,10 +122,12 @@ pub fn key_set() -> Result<Box<dyn Target>> {
                 let fits: Vec<_> = Algorithm::ALL.into_iter().filter(|alg| key.fits(*alg)).collect();
                 let secret = fits.iter().any(|alg| alg.name().starts_with("HS"));
                 if fits.is_empty() {
-                    return Err("a key that no algorithm fits was accepted".to_owned());
+                    return Err("the parser accepted a key that fits no algorithm".to_owned());
                 }
                 if secret && (source == KeySource::Remote || fits.iter().any(|alg| !alg.name().starts_with("HS"))) {
-                    return Err("a secret stands for what it must not".to_owned());
+                    return Err(
+                        "a shared secret was accepted from an issuer, or for an algorithm with public keys".to_owned()
+                    );
                 }
             }
         }
@@ -144,7 +146,7 @@ pub fn path() -> Result<Box<dyn Target>> {
         let target = read.target().into_owned();
         match read_target(target.as_bytes()) {
             Ok(again) if again.path() == read.path() && !again.changed() && again.query() == read.query() => {}
-            _ => return Err(format!("`{target}` is accepted and has another spelling still")),
+            _ => return Err(format!("`{target}` is the normalized target, but parsing it again changes it")),
         }
         let forwarded = crate::outcome::Forwarded { path: target, ..Default::default() };
         super::pipeline::safe_path(&forwarded)?;
@@ -161,7 +163,7 @@ pub fn host() -> Result<Box<dyn Target>> {
         let name = host.name();
         match read_host(name.as_bytes()) {
             Ok(again) if again.name() == name => Ok(()),
-            _ => Err(format!("`{name}` is accepted and has another spelling still")),
+            _ => Err(format!("`{name}` is the normalized host, but parsing it again changes it")),
         }
     })
 }
@@ -194,8 +196,12 @@ pub fn headers() -> Result<Box<dyn Target>> {
             .filter(|source| !matches!(token_places::find(&request, query, std::slice::from_ref(source)), Ok(None)));
         let count = count.count();
         match token_places::find(&request, query, &sources) {
-            Ok(None) if count > 0 => Err("a token that one place shows is lost among several".to_owned()),
-            Ok(Some(_)) if count != 1 => Err("one of several tokens was picked".to_owned()),
+            Ok(None) if count > 0 => {
+                Err("a token in one place was found, but not when several places were searched".to_owned())
+            }
+            Ok(Some(_)) if count != 1 => {
+                Err("a token was returned, although the number of places with a token is not one".to_owned())
+            }
             _ => Ok(()),
         }
     })

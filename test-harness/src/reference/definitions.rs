@@ -1,10 +1,11 @@
-//! Copies the definitions that the documents of the filter share from the gateway's schema to the other schemas.
+//! Copies shared definitions from the gateway's schema to the schemas of client documents and revocation lists.
 
 use anyhow::{Context, Result};
 
-/// Replaces the `$defs` of a schema by the gateway's definitions that the schema refers to, directly or through others.
+/// Returns `schema` with new `$defs`. They contain every definition of the gateway's schema that `schema` refers to, directly or
+/// through other definitions.
 pub(super) fn replace(gateway: &str, schema: &str) -> Result<String> {
-    let (head, _) = schema.split_once(DEFINITIONS).context("no `$defs`")?;
+    let (head, _) = schema.split_once(DEFINITIONS).context("the schema has no `$defs`")?;
     let (_, definitions) = gateway.split_once(DEFINITIONS).context("the gateway schema has no `$defs`")?;
     let mut blocks: Vec<String> = Vec::new();
     for line in definitions.lines().take_while(|line| *line != "  }") {

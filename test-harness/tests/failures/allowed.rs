@@ -1,4 +1,4 @@
-//! Defines the outcomes that a row allows: the responses to each kind of request, and the content of their records.
+//! Defines the outcomes that a failure test allows: the responses to each kind of request, and their audit records.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,9 +8,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use test_harness::load::{Answer, Sent};
 
-/// A correct response: the status, the code in the envelope, and the expected summary of the audit record. The summary contains
-/// the decision and the reason, Envoy's detail of a failure without the part in braces, and the uncounted limits. For a status
-/// below 400, the summary also contains Envoy's response flags.
+/// A correct response: its status, the `error.code` in its body, and the expected summary of the audit record.
+///
+/// The summary contains these fields of the record, separated by spaces: `decision`, `reason`, `failure` without the part in
+/// braces, `uncounted`, and Envoy's response flags. The flags are included only for a status below 400.
 pub type ExpectedResponse<'a> = (u16, &'a str, &'a str);
 
 /// The correct responses to each kind of request. If a kind has two entries, the first entry applies.
@@ -45,12 +46,12 @@ pub const WELL: Allowed<'static> =
 pub const KEYLESS: Allowed<'static> =
     &[("static", &[ANSWERED]), ("good", &[NO_KEYS]), ("no token", &[NO_TOKEN]), ("forged", &[NO_KEYS])];
 
-/// Returns the outcomes of [`WELL`] with other outcomes for the kinds in `these`.
+/// Returns the outcomes in [`WELL`], except that `these` replaces the outcomes of the kinds that it contains.
 pub fn but<'a>(these: &[(&'a str, &'a [ExpectedResponse<'a>])]) -> Vec<(&'a str, &'a [ExpectedResponse<'a>])> {
     over(these, WELL)
 }
 
-/// Returns the outcomes in `those`, with other outcomes for the kinds in `these`.
+/// Returns the outcomes in `those`, except that `these` replaces the outcomes of the kinds that it contains.
 pub fn over<'a>(
     these: &[(&'a str, &'a [ExpectedResponse<'a>])],
     those: &[(&'a str, &'a [ExpectedResponse<'a>])],
@@ -58,7 +59,7 @@ pub fn over<'a>(
     [these, those].concat()
 }
 
-/// Returns the outcomes in `right` for every kind of request.
+/// Returns the outcomes in `right` for every kind of request in [`WELL`].
 pub fn all<'a>(right: &'a [ExpectedResponse<'a>]) -> Vec<(&'a str, &'a [ExpectedResponse<'a>])> {
     WELL.iter().map(|(sort, _)| (*sort, right)).collect()
 }
@@ -69,15 +70,15 @@ pub fn either<'a>(these: Allowed<'a>, those: Allowed<'a>) -> Vec<(&'a str, Vec<E
     these.iter().map(|(sort, answers)| (*sort, [*answers, found(sort).unwrap_or_default()].concat())).collect()
 }
 
-/// Borrows the outcomes, because [`Allowed`] contains slices.
+/// Converts the result of [`either`] to slices, as [`Allowed`] requires.
 pub fn slices<'a>(these: &'a [(&'a str, Vec<ExpectedResponse<'a>>)]) -> Vec<(&'a str, &'a [ExpectedResponse<'a>])> {
     these.iter().map(|(sort, answers)| (*sort, answers.as_slice())).collect()
 }
 
-/// Returns the outcomes that are allowed for the kind `sort` of requests.
+/// Returns the outcomes that are allowed for requests of the kind `sort`.
 pub fn of<'a>(allowed: Allowed<'a>, sort: &str) -> Result<&'a [ExpectedResponse<'a>]> {
     let row = allowed.iter().find(|(name, _)| *name == sort);
-    row.map(|(_, may_be)| *may_be).with_context(|| format!("nothing is said about `{sort}`"))
+    row.map(|(_, may_be)| *may_be).with_context(|| format!("no outcome is defined for the kind `{sort}`"))
 }
 
 /// One line of the access log.
@@ -107,12 +108,12 @@ impl Record {
     }
 }
 
-/// The losses that a row allows. By default, a row allows no loss.
+/// The missing responses and audit records that a test allows. By default, none must be missing.
 #[derive(Debug, Default)]
 pub struct AllowedLosses {
     /// The number of requests that can lack a response.
     pub under_way: usize,
-    /// The time span in which answered requests may lack a record, because Envoy had not written it yet.
+    /// The records of requests that were answered in this time span may be missing, because Envoy had not written them yet.
     pub unwritten: Option<Range<Instant>>,
 }
 
@@ -130,21 +131,39 @@ pub fn one_each(sent: &[Sent], allowed: Allowed<'_>, loss: &AllowedLosses, recor
             continue;
         }
         let [record] = found else {
-            anyhow::bail!("{} records of a `{}` that was answered {answer:?}: {found:?}", found.len(), one.sort)
+            anyhow::bail!(
+                "expected one audit record but found {} for a request of the kind `{}` with the response {answer:?}: {found:?}",
+                found.len(),
+                one.sort
+            )
         };
         let same = record.status == u64::from(answer.status);
-        ensure!(same, "`{}` is recorded as {record:?}, answered {answer:?}", one.sort);
+        ensure!(
+            same,
+            "a request of the kind `{}` has the audit record {record:?}, but the response {answer:?}",
+            one.sort
+        );
         let fits = may_be.iter().any(|right| answers(right, answer) && right.2 == record.says);
-        ensure!(fits, "`{}` was answered {answer:?} and recorded as `{}`: only {may_be:?}", one.sort, record.says);
+        ensure!(
+            fits,
+            "a request of the kind `{}` has the response {answer:?} and the audit record `{}`, but only {may_be:?} is allowed",
+            one.sort,
+            record.says
+        );
         // A temporary refusal has a `retry-after` header. A filter that has failed cannot add one.
         let by_nobody = [FAILED, UNDER_WAY].iter().any(|right| record.says == right.2);
         let has_retry_after = answer.status != 503 || by_nobody || answer.retry_after.is_some();
-        ensure!(has_retry_after, "`{}` got a 503 without Retry-After, recorded as `{}`", one.sort, record.says);
+        ensure!(
+            has_retry_after,
+            "a request of the kind `{}` got a 503 without Retry-After; its audit record is `{}`",
+            one.sort,
+            record.says
+        );
     }
     Ok(())
 }
 
-/// Returns the response of a request. If the row allows cut-off responses, an error counts as one.
+/// Returns the response to a request. If `may_be` contains [`CUT_OFF`], an error counts as a response that was cut off.
 pub fn seen(one: &Sent, may_be: &[ExpectedResponse<'_>]) -> Result<Answer, String> {
     match &one.answer {
         Err(_) if may_be.contains(&CUT_OFF) => {

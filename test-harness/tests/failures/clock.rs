@@ -23,8 +23,8 @@ pub fn cells() -> Vec<Cell> {
     ]
 }
 
-/// Sets the clock to another time and back. Fetched documents then seem too old or come from the future. After a step back, the
-/// last use of a limit lies in the future, and this must not block requests.
+/// Changes the clock by `by` seconds and back. After a step forward, fetched documents seem too old. After a step back, they seem
+/// to come from the future. The last use of a limit then also lies in the future, which must not block requests.
 fn jumps(by: i64, of_the_token: ExpectedResponse<'_>) -> Result<()> {
     let clock = MovedClock::new()?;
     let mut site = Site::with_env(
@@ -78,14 +78,16 @@ fn jumps(by: i64, of_the_token: ExpectedResponse<'_>) -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Returns the outcomes while everything works, with the outcomes `good` for a token that is valid today.
+/// Returns the outcomes that are allowed while everything works. `good` contains the outcomes of a token that is valid only at
+/// the real time.
 fn well<'a>(good: &'a [ExpectedResponse<'a>]) -> Vec<(&'a str, &'a [ExpectedResponse<'a>])> {
     let ours: Allowed<'a> =
         &[("lasting", &[SERVED]), ("key", &[SERVED]), ("own key", &[SERVED]), ("revoked", &[REVOKED])];
     [&[("good", good)], ours, but(&[]).as_slice()].concat()
 }
 
-/// Returns the outcomes while the gateway fetches its documents again.
+/// Returns the outcomes that are allowed right after a change of the clock, while the gateway fetches its documents again. `good`
+/// contains the outcomes of a token that is valid only at the real time.
 fn fetching<'a>(good: &'a [ExpectedResponse<'a>]) -> Vec<(&'a str, &'a [ExpectedResponse<'a>])> {
     let ours: Allowed<'a> = &[
         ("lasting", &[SERVED, NO_KEYS, NO_LIST]),

@@ -1,4 +1,4 @@
-//! Tests every failure of the endpoints for key sets, documents of clients, and revocation lists.
+//! Tests failures of the endpoints for key sets, client documents and revocation lists.
 
 use std::time::Duration;
 
@@ -21,23 +21,24 @@ use crate::{Cell, Plain};
 /// A kind of document, and the outcomes of requests with and without it.
 #[derive(Clone, Copy)]
 pub struct Kind {
-    /// The name of the endpoint. The names of the rows about the endpoint start with it.
+    /// The name of the endpoint. The names of the tests about this endpoint start with it.
     name: &'static str,
     /// The name of the document in the log.
     logged: &'static str,
     path: &'static str,
     /// The description of the fault in which the endpoint publishes an empty document.
     empty: &'static str,
-    /// Publishes the document and makes the gateway of this configuration fetch it.
+    /// Publishes the document, and changes the gateway's document so that the gateway fetches it.
     pub add: fn(&mut Value, &Issuer) -> Result<()>,
     /// Adds the kinds of requests that depend on the document.
     pub also: fn(&mut Site) -> Result<()>,
     /// The kind of request that the gateway forwards only if it has the document.
     shows: &'static str,
-    /// The outcomes that differ from the usual outcomes: `well` with the document, and `without` if it is missing.
+    /// The outcomes that are added to `WELL` while the gateway has the document.
     well: Allowed<'static>,
+    /// The outcomes that replace those in `well` while the gateway does not have the document.
     without: Allowed<'static>,
-    /// The longest time until recovery after the endpoint recovers.
+    /// The longest time from the recovery of the endpoint until requests succeed again.
     heals: Duration,
     /// The path in the gateway's document to the setting that limits the use of a stale document.
     stale_for: &'static str,
@@ -146,7 +147,7 @@ impl Kind {
         site.during(&self.well(), |_| until("fetches that fail", failed))?;
         site.under_load(&self.well())?;
         // An attacker who can redirect a fetch must not be able to choose the fetched document.
-        ensure!(site.issuer.requests(ELSEWHERE) == 0, "a redirection was followed");
+        ensure!(site.issuer.requests(ELSEWHERE) == 0, "the gateway followed a redirect");
         self.check_log(&site, fault)?;
         // A new Envoy has no cached document.
         site.start()?;
@@ -160,9 +161,9 @@ impl Kind {
     /// Checks that the log names the document and its error, and mentions the cached document.
     fn check_log(self, site: &Site, fault: Fault) -> Result<()> {
         let what_failed = match fault {
-            Fault::Garbage if self.path == KEY_SET_PATH => "was refused: key set cannot be read: not JSON",
+            Fault::Garbage if self.path == KEY_SET_PATH => "was refused: the key set cannot be parsed: not JSON",
             Fault::Garbage => "was refused: not JSON",
-            Fault::Huge => "was refused: longer than ",
+            Fault::Huge => "was refused: the document is longer than ",
             Fault::Empty if self.path == KEY_SET_PATH => "was refused: no key can be used",
             Fault::Empty => "was refused: document: ",
             _ => "was not fetched: ",
@@ -171,7 +172,7 @@ impl Kind {
         let expected = format!("{} {address}{} {what_failed}", self.logged, self.path);
         let lines = site.envoy()?.lines();
         let told = lines.iter().any(|line| line.contains(&expected) && line.contains("; the cached one is "));
-        ensure!(told, "no line of the log has `{expected}`:\n{}", site.envoy()?.log_tail(20));
+        ensure!(told, "no log line contains `{expected}`:\n{}", site.envoy()?.log_tail(20));
         Ok(())
     }
 
@@ -206,7 +207,7 @@ fn rotated() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// Rotates the keys while the issuer holds its responses back. The gateway must accept the new key once fetches succeed again.
+/// Rotates the keys while the issuer does not respond. The gateway must accept the new key once fetches succeed again.
 fn rotated_behind_a_fetch() -> Result<()> {
     let mut site = KEYS.open()?;
     let fresh = bearer(get("/orders/1"), &site.token("rsa-2")?);
@@ -267,7 +268,7 @@ fn list_changed() -> Result<()> {
     site.filter_never_failed()
 }
 
-/// The time for which the gateway uses a stale document in the rows about expiry.
+/// The value of `stale_for` in the tests of documents that are older than this bound.
 const STALE: Duration = Duration::from_secs(2);
 const COMING_OR_GOING: &[ExpectedResponse<'_>] = &[SERVED, UNKNOWN_KEY];
 const FAULTS: &[(&str, Fault)] = &[

@@ -26,7 +26,7 @@ pub const CELLS: &[Plain] = &[
     ("more connections than allowed", too_many_connections),
 ];
 
-/// Starts a gateway that reloads its listeners from a file. Also returns its configuration.
+/// Starts a gateway that reloads its listeners from a file. Returns the file, the gateway, and the generated configuration.
 fn reloadable() -> Result<(Listeners, Site, Value)> {
     let listeners = Listeners::new()?;
     let mut good = Value::Null;
@@ -78,7 +78,7 @@ fn bad_configuration() -> Result<()> {
         Ok(())
     })?;
     let logged = site.envoy()?.lines().iter().filter(|line| line.contains("configuration refused")).count();
-    ensure!(logged >= 3, "the log has {logged} refusals");
+    ensure!(logged >= 3, "expected at least 3 refused configurations in the log, found {logged}");
     Ok(())
 }
 
@@ -101,12 +101,15 @@ fn killed() -> Result<()> {
         site.until("good", 200)?;
         Ok(before)
     })?;
-    ensure!(before >= 40, "only {before} were sent before");
+    ensure!(before >= 40, "only {before} requests were answered before Envoy was killed");
     // A client that could not connect has lost no request. Every other client can lose one request.
     sent.retain(|one| !one.answer.as_ref().is_err_and(|error| error.contains("cannot connect")));
     let allowed = either(WELL, KEYLESS);
     let counts = site.judge(&sent, &slices(&allowed), &AllowedLosses { under_way: CLIENTS, unwritten: killed })?;
-    ensure!(counts.keys().any(|(sort, status, _)| (*sort, *status) == ("good", 200)), "no token among {counts:?}");
+    ensure!(
+        counts.keys().any(|(sort, status, _)| (*sort, *status) == ("good", 200)),
+        "no request with a valid token was forwarded: {counts:?}"
+    );
     site.under_load(WELL)?;
     site.filter_never_failed()
 }
@@ -174,8 +177,8 @@ fn too_many_connections() -> Result<()> {
     let (to, health) = (ports::loopback(site.port), trial::get("/health"));
     let well = |connection: &mut Connection| connection.exchange(&health).is_ok_and(|response| response.status == 200);
     let mut open = Vec::new();
-    // Envoy may not have closed the connections of the previous clients yet.
-    until("as many connections as may be", || {
+    // The test waits, because Envoy might not have closed the connections of the previous clients yet.
+    until("the maximum number of connections to be open", || {
         let mut next = Connection::open(to, PATIENCE)?;
         if well(&mut next) {
             open.push(next);
@@ -184,18 +187,18 @@ fn too_many_connections() -> Result<()> {
     })?;
     for _ in 0..20 {
         let beyond = Connection::open(to, PATIENCE).and_then(|mut beyond| beyond.exchange(&health));
-        ensure!(beyond.is_err(), "served beyond {MOST} connections");
-        ensure!(open.iter_mut().all(well), "a connection within the bound was not served");
+        ensure!(beyond.is_err(), "Envoy served a request on more than {MOST} connections");
+        ensure!(open.iter_mut().all(well), "Envoy did not serve a request on one of the first {MOST} connections");
     }
     let closed = site.envoy()?.stat(&format!("listener.*_{}.downstream_global_cx_overflow", site.port))?;
-    ensure!(closed >= 20, "{closed} connections are counted as closed");
+    ensure!(closed >= 20, "expected at least 20 closed connections, but Envoy counted {closed}");
     drop(open);
     site.until("good", 200)?;
     site.under_load(WELL)?;
     site.filter_never_failed()
 }
 
-/// Returns the overload manager that `--max-connections` generates.
+/// Returns the settings of the overload manager that `portcullis generate envoy --max-connections` writes.
 fn overload_manager(document: &Value, most: usize) -> Result<Value> {
     let folder = envoy::fresh_folder()?;
     let file = folder.join("gateway.json");
@@ -223,7 +226,7 @@ impl Listeners {
         Ok(Self(envoy::fresh_folder()?.join("listeners.json")))
     }
 
-    /// Makes the configuration read its listener from the file.
+    /// Moves the listener of the configuration to the file, and makes the configuration read its listeners from the file.
     pub fn take(&self, config: &mut Value) -> Result<()> {
         self.push(&mut config.clone())?;
         put(config, "/static_resources/listeners", json!([]))?;

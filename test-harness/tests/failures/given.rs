@@ -61,7 +61,7 @@ pub fn key(name: &str) -> Request {
     get("/keys/1").header("x-api-key", &key_text(name))
 }
 
-/// Makes the gateway fetch a document of clients, and adds one client to the gateway's own document.
+/// Makes the gateway fetch a client document, and adds one client to the gateway's own document.
 pub fn add_clients(policy: &mut Value, issuer: &Issuer) -> Result<()> {
     issuer.documents.publish(CLIENTS_PATH, clients(&["polled"]));
     put(policy, "/environment", json!("test"))?;
@@ -71,7 +71,7 @@ pub fn add_clients(policy: &mut Value, issuer: &Issuer) -> Result<()> {
     let route =
         json!({ "path": "/keys/{.+}", "upstream": "orders", "timeout": "1s", "auth": { "any_of": ["api_key"] } });
     let routes = below(policy, "/routes")?.as_array_mut();
-    routes.map(|routes| routes.push(route)).context("the routes are no list")
+    routes.map(|routes| routes.push(route)).context("the routes are not a list")
 }
 
 /// Makes the gateway fetch a revocation list.
@@ -80,7 +80,7 @@ pub fn add_revocations(policy: &mut Value, issuer: &Issuer) -> Result<()> {
     put(policy, "/revocation", fetched(issuer, REVOCATIONS_PATH))
 }
 
-/// Returns a document of clients with one client that has these keys. Without keys, the document has no client.
+/// Returns a client document. It has one client with these keys, or no client if there are no keys.
 pub fn clients(keys: &[&str]) -> Value {
     let all: Vec<Value> =
         [keys].into_iter().filter(|keys| !keys.is_empty()).map(|keys| client("reports", keys)).collect();
@@ -107,8 +107,8 @@ fn key_text(name: &str) -> String {
     ApiKey::compose("test", &format!("{name:0<12}"), "0123456789abcdefghijKLMNOPQRSTUV")
 }
 
-/// Returns the settings of a polled document. The poll interval is the shortest that is allowed, so that tests can wait for a
-/// poll.
+/// Returns the settings of a polled document. The poll interval is the shortest that is allowed, so that tests wait only briefly
+/// for a poll.
 fn fetched(issuer: &Issuer, path: &str) -> Value {
     json!({ "uri": format!("{}{path}", issuer.url()), "cluster": "issuer", "poll": "1s", "stale_for": "1h",
         "timeout": "500ms", "wait": "700ms", "max_entries": 100 })

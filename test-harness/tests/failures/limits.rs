@@ -54,14 +54,14 @@ fn answering(answer: fn() -> io::Result<server::Response>) -> Result<()> {
     each(service.address().port())
 }
 
-/// Turns the response into a gRPC response that has only an error status (Trailers-Only).
+/// Adds the error status `INTERNAL` to a response without a body, which makes it a gRPC error response (Trailers-Only).
 fn with_status(mut response: server::Response) -> io::Result<server::Response> {
     const INTERNAL: &str = "13";
     response.headers_mut().insert("grpc-status", INTERNAL.parse().map_err(io::Error::other)?);
     Ok(response)
 }
 
-/// Encodes a gRPC message: a byte for "not compressed", the length, and the message.
+/// Encodes a gRPC message: a zero byte for "not compressed", the length, and the message.
 fn message(bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
     [&[0], length.as_slice(), bytes].concat()
@@ -98,10 +98,12 @@ fn comes_back() -> Result<()> {
         site.during(&but(&[("good", &[SERVED, meanwhile])]), |_| {
             service.stop_service();
             let noticed = || Ok(site.records()?.iter().any(|record| record.says == meanwhile.2));
-            until("the service to be missed", noticed)
+            until("the gateway to notice that the service is down", noticed)
         })?;
         service.start_service()?;
-        within(PAUSE, &format!("all to be counted again with {word}"), || Ok(site.under_load(WELL).is_ok()))?;
+        within(PAUSE, &format!("every request to be counted again with `on_failure: {word}`"), || {
+            Ok(site.under_load(WELL).is_ok())
+        })?;
         site.filter_never_failed()?;
     }
     Ok(())

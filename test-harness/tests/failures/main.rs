@@ -1,4 +1,4 @@
-//! Tests each row of the failure matrix in `docs/failures.md` with a real Envoy under load.
+//! Tests each row of the failure tables in `docs/failures.md` with a real Envoy under load.
 
 mod allowed;
 mod clock;
@@ -21,10 +21,10 @@ use test_harness::envoy;
 use test_harness::manual::Page;
 use test_harness::runner::{self, Check, Group};
 
-/// A row of the matrix: the name, and the function that causes the fault and checks the outcome.
+/// The test of a row in `docs/failures.md`: the name of the row, and the function that causes the failure and checks the outcome.
 type Cell = (String, Box<dyn Fn() -> Result<()> + Send>);
 
-/// A row of the matrix whose function has no parameters.
+/// A [`Cell`] as a constant: its name is static, and its function captures nothing.
 type Plain = (&'static str, fn() -> Result<()>);
 
 fn main() -> ExitCode {
@@ -60,5 +60,5 @@ fn same_rows(tests: BTreeSet<String>) -> Result<()> {
     ensure!(!rows.is_empty(), "docs/failures.md has no rows");
     let difference: Vec<_> = rows.symmetric_difference(&tests).collect();
     let none = difference.is_empty().then_some(());
-    none.with_context(|| format!("not both a row and a test: {difference:?}"))
+    none.with_context(|| format!("these names are a row of docs/failures.md or a test, but not both: {difference:?}"))
 }

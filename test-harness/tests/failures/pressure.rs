@@ -1,4 +1,4 @@
-//! Sets Envoy's memory pressure with a file instead of the real heap. The overload actions stay as generated.
+//! Sets the memory pressure that Envoy sees with a file, and keeps the overload actions of the generated configuration.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ impl Pressure {
         Ok(pressure)
     }
 
-    /// Makes the configuration read its pressure from the file.
+    /// Changes the configuration so that Envoy reads its memory pressure from the file.
     pub fn take(&self, config: &mut Value) -> Result<()> {
         let manager = below(config, "/overload_manager")?;
         let kind = "envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig";
@@ -32,7 +32,8 @@ impl Pressure {
         Ok(())
     }
 
-    /// Sets the pressure to a share of the heap. A rename replaces the file, so Envoy never reads an incomplete file.
+    /// Sets the used share of the heap, a number from 0 to 1. A rename replaces the file, so Envoy never reads an incomplete
+    /// file.
     pub fn set(&self, share: &str) -> Result<()> {
         fs::write(self.0.join("draft"), share)?;
         Ok(fs::rename(self.0.join("draft"), self.0.join("pressure"))?)

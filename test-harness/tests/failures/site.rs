@@ -40,7 +40,7 @@ pub struct Site {
 pub type Counts = BTreeMap<(&'static str, u16, String), usize>;
 
 impl Site {
-    /// Starts the servers and a gateway. Lifetimes are short, so that tests can wait for their end.
+    /// Starts the servers and a gateway. Fetched documents have short lifetimes, so that tests can wait until they expire.
     pub fn open() -> Result<Self> {
         Self::with_changes(|_, _| Ok(()), |_| Ok(()))
     }
@@ -123,34 +123,40 @@ impl Site {
         self.during(allowed, |answered| more(answered, ENOUGH))
     }
 
-    /// Waits until the kind `sort` of requests gets this status on all workers.
+    /// Waits until requests of the kind `sort` get this status on all workers.
     pub fn until(&self, sort: &str, status: u16) -> Result<()> {
         self.becomes(sort, status, PATIENCE)
     }
 
-    /// Waits as [`Site::until`] does, but at most for the time that the row states plus a margin for slow machines.
+    /// Waits as [`Site::until`] does, but at most for the time that `docs/failures.md` states, plus [`SLACK`].
     pub fn within(&self, stated: Duration, sort: &str, status: u16) -> Result<()> {
-        self.becomes(sort, status, stated + SLACK).with_context(|| format!("{stated:?} are stated"))
+        self.becomes(sort, status, stated + SLACK).with_context(|| format!("docs/failures.md states {stated:?}"))
     }
 
     fn becomes(&self, sort: &str, status: u16, wait: Duration) -> Result<()> {
-        let (_, request) = self.sorts.iter().find(|(name, _)| *name == sort).context("no such sort")?;
+        let (_, request) =
+            self.sorts.iter().find(|(name, _)| *name == sort).context("the load has no such kind of request")?;
         let to = ports::loopback(self.port);
         let asked = || test_harness::client::send(to, request, PATIENCE).ok().map(|response| response.status);
         // Several requests must get the same status, because each worker has its own state.
         let settled = || (0..6).all(|_| asked() == Some(status)).then_some(());
-        let last = || format!("`{sort}` did not become {status} within {wait:?}; it is {:?}", asked());
+        let last = || {
+            format!(
+                "requests of the kind `{sort}` did not get {status} within {wait:?}; the last status is {:?}",
+                asked()
+            )
+        };
         Deadline::after(wait).poll(settled).with_context(last)
     }
 
     /// Returns the running Envoy.
     pub fn envoy(&self) -> Result<&Envoy> {
-        self.envoy.as_ref().context("no Envoy runs")
+        self.envoy.as_ref().context("Envoy is not running")
     }
 
     /// Checks that the filter has not failed on any worker.
     pub fn filter_never_failed(&mut self) -> Result<()> {
-        self.envoy.as_mut().context("no Envoy runs")?.filter_never_failed(WORKERS)
+        self.envoy.as_mut().context("Envoy is not running")?.filter_never_failed(WORKERS)
     }
 
     /// Checks every request. Each request must have an allowed response. A refused request must not reach the upstream, and no
@@ -162,9 +168,9 @@ impl Site {
         let forwarded = self.forwarded();
         for one in sent {
             let times = forwarded.get(&one.id).copied().unwrap_or(0);
-            ensure!(times <= 1, "`{}` reached the upstream {times} times", one.sort);
+            ensure!(times <= 1, "a request of the kind `{}` reached the upstream {times} times", one.sort);
             let needs_none = matches!(one.sort, "no token" | "forged" | "static");
-            ensure!(times == 0 || !needs_none, "`{}` reached the upstream: {one:?}", one.sort);
+            ensure!(times == 0 || !needs_none, "a request of the kind `{}` reached the upstream: {one:?}", one.sort);
             let may_be = of(allowed, one.sort)?;
             let answer = &match seen(one, may_be) {
                 Ok(answer) => answer,
@@ -172,13 +178,21 @@ impl Site {
                     unanswered += 1;
                     continue;
                 }
-                Err(error) => bail!("`{}` was lost: {error}", one.sort),
+                Err(error) => bail!("a request of the kind `{}` got no response: {error}", one.sort),
             };
             let fits = may_be.iter().any(|right| answers(right, answer));
-            ensure!(fits, "`{}` was answered {answer:?}, and only {may_be:?} is right", one.sort);
-            ensure!(times == 0 || !refused(answer), "`{}` reached the upstream: {answer:?}", one.sort);
+            ensure!(
+                fits,
+                "a request of the kind `{}` got the response {answer:?}, but only {may_be:?} is allowed",
+                one.sort
+            );
+            ensure!(
+                times == 0 || !refused(answer),
+                "a refused request of the kind `{}` reached the upstream: {answer:?}",
+                one.sort
+            );
             let from_upstream = !needs_none && answer.status == 200;
-            ensure!(times == 1 || !from_upstream, "a 200 that the upstream never gave");
+            ensure!(times == 1 || !from_upstream, "a client got a 200 for a request that the upstream did not receive");
             *counts.entry((one.sort, answer.status, answer.code.clone())).or_default() += 1;
         }
         self.recorded(sent, allowed, loss)?;
@@ -232,15 +246,15 @@ fn refused(answer: &Answer) -> bool {
 pub fn more(answered: &AtomicU64, count: u64) -> Result<()> {
     let enough = answered.load(Ordering::Relaxed) + count;
     let reached = || (answered.load(Ordering::Relaxed) >= enough).then_some(());
-    Deadline::after(PATIENCE).poll(reached).context("the load stands still")
+    Deadline::after(PATIENCE).poll(reached).context("no more responses arrived in time")
 }
 
-/// Waits until a condition is true.
+/// Waits until a condition is true. `what` describes the condition in the error message.
 pub fn until(what: &str, holds: impl FnMut() -> Result<bool>) -> Result<()> {
     wait(PATIENCE, what, holds)
 }
 
-/// Waits until a condition is true, but at most for the time that the row states plus a margin for slow machines.
+/// Waits as [`until`] does, but at most for the time that `docs/failures.md` states, plus [`SLACK`].
 pub fn within(stated: Duration, what: &str, holds: impl FnMut() -> Result<bool>) -> Result<()> {
     wait(stated + SLACK, what, holds)
 }
@@ -251,7 +265,7 @@ fn wait(longest: Duration, what: &str, mut holds: impl FnMut() -> Result<bool>) 
         Ok(true) => Some(Ok(())),
         Err(error) => Some(Err(error)),
     });
-    reached.unwrap_or_else(|| bail!("waited {longest:?} for {what}"))
+    reached.unwrap_or_else(|| bail!("timed out after {longest:?} while waiting for {what}"))
 }
 
 pub const CLIENTS: usize = 4;

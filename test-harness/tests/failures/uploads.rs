@@ -1,4 +1,4 @@
-//! Tests uploads that never end. They occupy connections of an upstream, or memory if the filter holds them.
+//! Tests uploads that never end and occupy connections to an upstream, or memory if the filter holds the bodies back.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -31,7 +31,7 @@ fn many_small() -> Result<()> {
     site.during(WELL, |answered| more(answered, 400))?;
     let among = latency::p99(good(&site)?)?;
     latency::report("one-byte uploads", before, among);
-    ensure!(at_upstream()?, "the uploads have ended");
+    ensure!(at_upstream()?, "some uploads have ended");
     drop(uploads);
     site.under_load(WELL)?;
     Ok(())
@@ -63,7 +63,7 @@ fn few_large() -> Result<()> {
         site.reached();
         for upload in uploads {
             let answer = upload.join().map_err(|_| anyhow::anyhow!("a client panicked"))?;
-            ensure!(answer.is_err(), "an upload that was reset was answered {answer:?}");
+            ensure!(answer.is_err(), "an upload that Envoy reset got the response {answer:?}");
         }
         Ok(())
     })?;
@@ -92,7 +92,7 @@ fn good(site: &Site) -> Result<impl FnMut() -> Result<()> + Send> {
     let to = ports::loopback(site.port);
     Ok(move || {
         let response = client::send(to, &good, PATIENCE)?;
-        ensure!(response.status == 200, "a good request was answered {}", response.status);
+        ensure!(response.status == 200, "a valid request got the status {}", response.status);
         Ok(())
     })
 }
@@ -102,7 +102,8 @@ fn add_route(policy: &mut Value, route: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The number of connections. Together they carry 1,100 uploads, more than Envoy's default limit of connections to an upstream.
+/// The number of connections. With [`STREAMS`] each, they carry 1,100 uploads, which is more than Envoy's default limit of 1,024
+/// connections to an upstream.
 const CONNECTIONS: u64 = 11;
 const STREAMS: u64 = 100;
 const HOLDERS: usize = 16;

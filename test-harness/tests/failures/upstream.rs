@@ -53,8 +53,8 @@ fn breaks_off() -> Result<()> {
     for how in ["length", "chunks"] {
         site.reached();
         let answer = h2c::send(ports::loopback(site.port), &broken(how), PATIENCE);
-        ensure!(answer.is_err(), "over HTTP/2 a body that broke off ({how}) looks whole");
-        ensure!(site.reached() == 1, "sent a second time");
+        ensure!(answer.is_err(), "over HTTP/2, a body that was cut off ({how}) looks complete");
+        ensure!(site.reached() == 1, "the request did not reach the upstream exactly once");
     }
     site.filter_never_failed()
 }
@@ -71,9 +71,9 @@ fn check_answer(sort: &'static str, target: &str, answers: &[ExpectedResponse<'_
     let request = bearer(get(target), &site.token("rsa-1")?);
     site.also(sort, request);
     let counts = site.under_load(&but(&[(sort, answers)]))?;
-    ensure!(counts.keys().any(|(have, ..)| *have == sort), "none of those requests was sent");
+    ensure!(counts.keys().any(|(have, ..)| *have == sort), "no request of the kind `{sort}` was sent");
     site.filter_never_failed()
 }
 
-/// The record of a request that was forwarded and got no response.
+/// The summary of the audit record if the upstream closed the connection without a response.
 const BROKEN: &str = "allow allowed upstream_reset_before_response_started";

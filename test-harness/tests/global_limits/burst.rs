@@ -1,4 +1,4 @@
-//! Sends thousands of concurrent requests, which keep a worker busy for longer than the timeout of a call.
+//! Sends thousands of concurrent requests, which keep a worker busy for longer than the timeout of the rate limit service.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,8 +44,8 @@ async fn send(port: u16, request: &Request) -> Result<BTreeMap<u16, usize>> {
     Ok(statuses)
 }
 
-/// Two workers cannot hold the requests of all these connections. There are few connections with many requests each, because
-/// open files are limited.
+/// Together, these connections send more requests than two workers can hold. There are few connections with many requests each,
+/// because the number of open files is limited.
 const CONNECTIONS: usize = 60;
 const STREAMS: usize = 90;
 const PATIENCE: Duration = Duration::from_secs(30);

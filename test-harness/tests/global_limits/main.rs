@@ -23,7 +23,7 @@ fn the_test_service_implements_the_protocol_of_envoys_filter() {
     let ask =
         |client: &str| gate.send(&Request::new("GET", "/orders/1", HOST).header("x-client", client)).unwrap().status;
     assert_eq!([(); 5].map(|()| ask("c1")), [200, 200, 200, 429, 429]);
-    assert_eq!(ask("c2"), 200, "another client has a limit of its own");
+    assert_eq!(ask("c2"), 200, "each client must have its own limit");
     let calls = limits.calls().unwrap();
     assert_eq!(calls.len(), 6);
     let first = calls.first().unwrap();
@@ -54,7 +54,7 @@ fn the_fourth_request_of_a_client_is_refused_and_another_client_is_not() {
     assert_eq!(site.statuses("c1", 20).unwrap(), [429; 20]);
     assert!(site.limits.calls().unwrap().len() <= before + 2);
     let over = Deadline::after(Duration::from_secs(15)).poll(|| (site.ask("c1").ok()?.status == 200).then_some(()));
-    assert!(over.is_some(), "the window never ended");
+    assert!(over.is_some(), "the window did not end in time");
     site.gate.never_failed().unwrap();
 }
 
@@ -84,8 +84,8 @@ fn two_gateways_and_envoys_own_filter_share_one_limit() {
             .map(|response| response.unwrap().status);
         admitted += statuses.iter().filter(|status| **status == 200).count();
     }
-    // A block is at most 30 / 20 hits, rounded down to one. So no worker takes hits in advance, and the gateways admit exactly
-    // as many requests as the limit allows.
+    // With a limit of 30, a worker reserves at most 30 / 20 hits in one call, rounded down to one. So no worker reserves hits for
+    // later requests, and the gateways together admit exactly as many requests as the limit allows.
     assert_eq!(admitted, 30);
     site.gate.never_failed().unwrap();
     second.never_failed().unwrap();

@@ -35,7 +35,7 @@ impl Site {
         Ok(Self { servers, limits, gate, settings: settings.clone(), timeout })
     }
 
-    /// Replaces the gateway with a new gateway that has these settings.
+    /// Replaces the gateway with a new gateway, and merges `settings` into the limit instead of the previous settings.
     pub fn reopen(&mut self, settings: &Value) -> Result<()> {
         self.gate.never_failed()?;
         self.settings = settings.clone();
@@ -48,18 +48,18 @@ impl Site {
         Gate::with_changes(&policy(&self.servers, &self.limits, &self.settings, self.timeout), |_| Ok(()))
     }
 
-    /// Returns a client's request.
+    /// Returns a request with a valid token of this client.
     pub fn request(&self, client: &str) -> Result<Request> {
         let token = self.servers.token(&json!({ "client_id": client }))?;
         Ok(bearer(Request::new("GET", "/orders/1", HOST), &token))
     }
 
-    /// Sends a client's request.
+    /// Sends the request of [`Site::request`].
     pub fn ask(&self, client: &str) -> Result<Response> {
         self.gate.send(&self.request(client)?)
     }
 
-    /// Sends a client's request `count` times and returns the statuses.
+    /// Sends the request of [`Site::request`] `count` times and returns the statuses.
     pub fn statuses(&self, client: &str, count: usize) -> Result<Vec<u16>> {
         let request = self.request(client)?;
         (0..count).map(|_| Ok(self.gate.send(&request)?.status)).collect()
@@ -69,7 +69,7 @@ impl Site {
     pub fn until(&self, client: &str, status: u16) -> Result<()> {
         let all = || self.statuses(client, 3).ok().filter(|got| got.iter().all(|got| *got == status));
         let reached = Deadline::after(Duration::from_secs(20)).poll(all);
-        anyhow::ensure!(reached.is_some(), "client {client} never got {status}");
+        anyhow::ensure!(reached.is_some(), "client {client} did not get {status} in time");
         Ok(())
     }
 }

@@ -32,7 +32,7 @@ fn kubernetes_objects_match_their_schemas() -> Result<()> {
     Ok(())
 }
 
-/// Control: the check of the schemas must find one error of each kind.
+/// Control: the schema check must find each of these errors.
 #[test]
 fn mistakes_in_kubernetes_objects_are_found() -> Result<()> {
     for (kind, path, value, found) in [
@@ -56,7 +56,10 @@ fn mistakes_in_kubernetes_objects_are_found() -> Result<()> {
         let members = object.pointer_mut(parent).and_then(Value::as_object_mut).context(path)?;
         members.insert(name.to_owned(), value);
         let faults = validate(&objects)?.faults;
-        ensure!(faults.iter().any(|fault| fault.contains(found)), "{path}: not found among {faults:?}");
+        ensure!(
+            faults.iter().any(|fault| fault.contains(found)),
+            "the error in {path} was not found; the check found {faults:?}"
+        );
     }
     Ok(())
 }
@@ -128,7 +131,7 @@ fn the_container_files_name_existing_files() -> Result<()> {
         let built = context.zip(dockerfile).map(|(context, file)| format!("{context}/{file}"));
         paths.extend(built.as_deref());
         for path in paths {
-            ensure!(folder.join(path).is_file(), "{name} names {path}");
+            ensure!(folder.join(path).is_file(), "{name} uses {path}, which does not exist");
             named += 1;
         }
     }
@@ -193,7 +196,7 @@ fn the_published_configuration_is_the_generated_one() -> Result<()> {
     let published = fs::read_to_string(envoy::root().join("envoy/envoy.yaml"))?;
     let how = upstreams().iter().map(|(name, url)| format!("{name}={url} ")).collect::<String>();
     let command = format!("{how}portcullis {} >envoy/envoy.yaml", generate.join(" "));
-    ensure!(written == published, "envoy/envoy.yaml is not what this writes: {command}");
+    ensure!(written == published, "envoy/envoy.yaml is outdated; update it with: {command}");
     Ok(())
 }
 
@@ -206,7 +209,7 @@ impl Drop for Running {
     }
 }
 
-/// Returns the upstreams of `compose.yaml`.
+/// Returns the environment variables for the upstreams of `envoy/gateway.yaml`.
 fn upstreams() -> Vec<(String, String)> {
     [("AGENTS_SERVICE_URL", 9003), ("ADMIN_SERVICE_URL", 9004)]
         .map(|(name, port)| (name.to_owned(), format!("http://127.0.0.1:{port}")))

@@ -13,7 +13,7 @@ use test_harness::odd_module::{self, Misbehaviour};
 use test_harness::ports;
 use test_harness::trial::{Gate, HOST, Servers, WORKERS, bearer, below, put};
 
-/// Creates Envoy's configuration for a module. `guarded` adds the rule that refuses requests which the filter has not decided.
+/// Creates an Envoy configuration. `guarded` adds the rule that refuses requests without a decision of the filter.
 type Surroundings = fn(servers: &Servers, port: u16, module: &Path, guarded: bool) -> Result<Value>;
 
 #[test]
@@ -26,11 +26,11 @@ fn behind_envoy_gateway_only_requests_that_the_filter_allowed_are_forwarded() ->
     no_request_bypasses_the_filter(envoy_gateway)
 }
 
-/// The manual and the Kubernetes files must refuse undecided requests with the same configuration.
+/// `docs/operations.md` and the Kubernetes files must have the same rule that refuses requests without a decision of the filter.
 #[test]
 fn the_refusal_is_the_same_everywhere() -> Result<()> {
     let blocks = Page::read(Path::new("docs/operations.md"))?.blocks();
-    let block = blocks.iter().find(|block| block.text.contains("portcullis-decided")).context("the manual has none")?;
+    let block = blocks.iter().find(|block| block.text.contains("portcullis-decided")).context("docs has no rule")?;
     let manual: Value = serde_saphyr::from_str(&block.text)?;
     let objects = super::objects()?;
     let patches = objects.iter().filter_map(|object| {
@@ -56,7 +56,7 @@ fn no_request_bypasses_the_filter(around: Surroundings) -> Result<()> {
         let filters = http_filters(config)?;
         let before = filters.len();
         filters.retain(|filter| filter.pointer("/typed_config/config/vm_config").is_none());
-        ensure!(filters.len() + 1 == before, "the filter was not there to be removed");
+        ensure!(filters.len() + 1 == before, "there is no filter to remove");
         Ok(())
     })?;
     nothing_passes(&removed, &servers, 403)?;
@@ -64,10 +64,10 @@ fn no_request_bypasses_the_filter(around: Surroundings) -> Result<()> {
     nothing_passes(&open(around, &servers, refusing.path(), true, |_| Ok(()))?, &servers, 403)?;
     let trapping = odd_module::File::write(Misbehaviour::TrapsAtRequests)?;
     nothing_passes(&open(around, &servers, trapping.path(), true, |_| Ok(()))?, &servers, 503)?;
-    // Counter-check: without the guard, requests pass although the filter has no configuration (envoy-facts §0.1).
+    // Control: without the rule, requests are forwarded although the filter has no configuration (envoy-facts §0.1).
     let open_door = open(around, &servers, refusing.path(), false, |_| Ok(()))?;
-    ensure!(open_door.send(&Request::new("GET", "/orders/1", HOST))?.status == 200, "there was no hole to close");
-    ensure!(servers.upstream.received().take().len() == 1, "nothing went through it");
+    ensure!(open_door.send(&Request::new("GET", "/orders/1", HOST))?.status == 200, "the rule is not needed");
+    ensure!(servers.upstream.received().take().len() == 1, "no request was forwarded");
     Ok(())
 }
 
@@ -132,7 +132,7 @@ fn open(
 fn istio(servers: &Servers, port: u16, module: &Path, guarded: bool) -> Result<Value> {
     let plugin = super::object("WasmPlugin")?;
     let take = |path: &str| plugin.pointer(path).cloned().with_context(|| format!("WasmPlugin has no {path}"));
-    ensure!(take("/spec/phase")? == "AUTHN", "the place of the filter is another");
+    ensure!(take("/spec/phase")? == "AUTHN", "the phase is not AUTHN");
     let variables = take("/spec/vmConfig/env")?;
     let variables: Vec<_> = variables.as_array().into_iter().flatten().filter_map(|one| one.get("name")).collect();
     let filter = json!({
@@ -189,7 +189,7 @@ fn apply(patch: &Value, listener: &mut Value) -> Result<()> {
             let filters = below(listener, "/filter_chains/0/filters/0/typed_config/http_filters")?;
             insert_before(name, value, filters.as_array_mut().context("no list")?)?;
         }
-        (to, operation) => bail!("nobody knows what {operation} does to {to}"),
+        (to, operation) => bail!("the test does not support {operation} of {to}"),
     }
     Ok(())
 }
@@ -229,15 +229,15 @@ fn envoy_gateway(servers: &Servers, port: u16, module: &Path, guarded: bool) -> 
     let patches = patches.iter().filter(|object| object.get("kind").is_some_and(|kind| kind == "EnvoyPatchPolicy"));
     let patches = patches.filter_map(|object| object.pointer("/spec/jsonPatches")?.as_array()).flatten();
     let of_listeners: Vec<_> = patches.filter(|patch| patch.get("name") == listener.get("name")).collect();
-    ensure!(of_listeners.len() == 1, "{} patches of the listener", of_listeners.len());
+    ensure!(of_listeners.len() == 1, "expected 1 listener patch, found {}", of_listeners.len());
     for patch in of_listeners.into_iter().filter(|_| guarded) {
         let path = patch.pointer("/operation/jsonPath").and_then(Value::as_str).context("no jsonPath")?;
         let found = path.strip_prefix("..http_filters[?(@.name == '").and_then(|rest| rest.strip_suffix("')]"));
         let value = patch.pointer("/operation/value").cloned().context("no value")?;
-        ensure!(patch.pointer("/operation/op").is_some_and(|op| op == "add"), "another operation");
+        ensure!(patch.pointer("/operation/op").is_some_and(|op| op == "add"), "the operation is not add");
         // An added element goes before the existing element at that index (RFC 6902 §4.1).
         let filters = below(&mut listener, "/default_filter_chain/filters/0/typed_config/http_filters")?;
-        insert_before(found.context("another path")?, value, filters.as_array_mut().context("no list")?)?;
+        insert_before(found.context("unsupported jsonPath")?, value, filters.as_array_mut().context("no list")?)?;
     }
     bootstrap(listener, servers, orders, "auth-keys")
 }

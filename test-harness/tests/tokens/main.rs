@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::string_slice,
-    reason = "a test's helpers end it as its assertions do"
+    reason = "a helper that fails must fail the test"
 )]
 
 mod rules;
@@ -109,29 +109,29 @@ fn compare(ours: &[GatewayVerdict<'_>], theirs: &[JoseVerdict]) {
                     wrong.push(mismatch(&format!("another subject, {:?}", ours.subject)));
                 }
             }
-            (true, Some(_)) => wrong.push(mismatch("believed here alone")),
+            (true, Some(_)) => wrong.push(mismatch("accepted only by the gateway")),
             (false, Some(_)) => refused += 1,
             (false, None) => match STRICTER.iter().position(|rule| rule.covers(&ours.reason, &ours.made.odd)) {
                 Some(rule) => stricter[rule] += 1,
-                None => wrong.push(mismatch("refused here alone")),
+                None => wrong.push(mismatch("refused only by the gateway")),
             },
         }
     }
     assert!(
         wrong.is_empty(),
-        "{} differences, the first of them:\n{}",
+        "{} differences; the first of them are:\n{}",
         wrong.len(),
         wrong[..wrong.len().min(20)].join("\n")
     );
-    println!("believed by both {believed:?}, refused by both {refused}, by the gateway alone {stricter:?}");
-    // The random tokens must cover every algorithm, many refusals and every row of [`STRICTER`].
+    println!("accepted by both: {believed:?}; refused by both: {refused}; refused only by the gateway: {stricter:?}");
+    // The random tokens must cover every algorithm, many refusals and every entry of [`STRICTER`].
     assert!(RULES.iter().flat_map(|rules| rules.algorithms).all(|alg| believed.get(alg) > Some(&20)), "{believed:?}");
     assert!(refused > ours.len() / 4, "{refused}");
     let idle: Vec<_> = STRICTER.iter().zip(&stricter).filter(|(_, used)| **used == 0).map(|(rule, _)| rule).collect();
-    assert!(idle.is_empty(), "no token was refused by {idle:?}");
+    assert!(idle.is_empty(), "these entries of STRICTER explain no refusal: {idle:?}");
     let ended = ours.chunks(2 * BATCH).flat_map(|pair| pair[..BATCH].iter().zip(&pair[BATCH..]));
     let ended = ended.filter(|(first, then)| first.believed && then.reason == "token_expired").count();
-    assert!(ended > 20, "{ended} remembered tokens expired");
+    assert!(ended > 20, "only {ended} cached tokens expired");
 }
 
 fn decide<'m>(gateway: &mut dyn Gateway, now: i64, made: &'m RandomToken, again: bool) -> Result<GatewayVerdict<'m>> {

@@ -1,4 +1,4 @@
-//! Writes rules for tokens twice: as a gateway's document, and as options of jose's `jwtVerify`.
+//! Defines rules for accepting tokens, and converts them to a gateway's document and to options of jose's `jwtVerify`.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -73,7 +73,7 @@ pub const RULES: [Rules; 4] = [
     Rules { algorithms: &["HS256"], typ: Some("at+jwt"), leeway: 0, secret: true },
 ];
 
-/// The algorithms of public keys.
+/// The algorithms that use public keys.
 pub const EVERY_KEYED: [&str; 10] =
     ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
 

@@ -1,6 +1,6 @@
 //! Creates random tokens: most are properly signed, many have odd headers or claims, and some are damaged after signing.
 //!
-//! A seed always gives the same tokens, except for the salts of PSS.
+//! The same seed always creates the same tokens, except for the random salts in PSS signatures.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,9 +15,9 @@ use crate::rules::{ISSUER, Rules};
 pub struct RandomToken {
     /// The signing algorithm.
     pub alg: &'static str,
-    /// The token as it is sent. Whitespace around it would belong to the header field and not to the token (RFC 9110 §5.5).
+    /// The token as it is sent. It has no surrounding whitespace, which would not be part of the header value (RFC 9110 §5.5).
     pub text: Vec<u8>,
-    /// The oddities for which jose or the gateway may refuse the token.
+    /// The anomalies because of which jose or the gateway may refuse the token.
     pub odd: Vec<&'static str>,
 }
 
@@ -73,7 +73,7 @@ fn signed(rng: &mut Rng, rules: &Rules, now: i64) -> RandomToken {
             _ => claims.change_time(rng, now, &mut odd),
         }
     }
-    // Some tokens are forged: signed with another key, signed with the public half of the right key as a secret, or not signed.
+    // Some tokens are forged: signed with another key, signed with the public key as an HMAC secret, or not signed.
     let (by, with) = match rng.below(24) {
         0 if signers(alg).contains(&"rsa-1") => (alg, "rsa-stranger"),
         1 if alg == "ES256" => (alg, "p256-stranger"),
@@ -245,7 +245,7 @@ const EVERY: [&str; 13] = [
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
 ];
 const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-/// The number of oddities in one token. Most numbers are zero, so that many tokens are accepted.
+/// The possible numbers of changes to the header or the claims. Most are zero, so that many tokens are accepted.
 const FEW: &[usize] = &[0, 0, 0, 0, 1, 2];
 /// The last second of the year 9999. A later time is an anomaly.
 const LAST_SECOND: f64 = 253_402_300_799.0;

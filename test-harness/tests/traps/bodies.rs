@@ -1,4 +1,4 @@
-//! Checked bodies: no byte of a request reaches an upstream before the filter has checked the whole body.
+//! Tests that no byte of a request reaches an upstream before the filter has checked the whole body.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -82,18 +82,18 @@ fn judged_after_waiting() -> Result<()> {
         let answers = both.into_iter().map(|sent| sent.join().map_err(|_| anyhow!("a client panicked"))?);
         let answers = answers.collect::<Result<Vec<_>>>()?;
         waiting.context("the requests do not wait")?;
-        ensure!(early == 0, "{early} bytes reached the upstream before there was a verdict");
+        ensure!(early == 0, "{early} bytes reached the upstream before the filter decided");
         Ok(answers)
     })?;
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     ensure!(statuses == [400, 400, 400, 400, 200, 200, 200, 200], "{statuses:?}");
     let arrived = servers.tap.take();
-    ensure!(arrived.len() == 4, "{} requests reached the upstream, not the four good ones", arrived.len());
+    ensure!(arrived.len() == 4, "{} requests reached the upstream instead of the four valid ones", arrived.len());
     for request in arrived {
-        ensure!(tap::find(&request, b"x-user-id: user-1\r\n").is_some(), "the caller is missing");
+        ensure!(tap::find(&request, b"x-user-id: user-1\r\n").is_some(), "the identity header is missing");
         ensure!(
             tap::find(&request, b"forged").is_none(),
-            "a trailer that came while the request waited was let through"
+            "a forged trailer that arrived while the request waited was forwarded"
         );
     }
     gate.never_failed()
@@ -111,13 +111,16 @@ fn in_pieces() -> Result<()> {
             stream.set_read_timeout(Some(Duration::from_secs(10)))?;
             stream.write_all(first)?;
             thread::sleep(Duration::from_millis(400));
-            ensure!(servers.tap.bytes() == 0, "the request left before its body had ended");
+            ensure!(servers.tap.bytes() == 0, "a part of the request was forwarded before its body had ended");
             stream.write_all(rest)?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
             ensure!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
             let arrived = servers.tap.take().len();
-            ensure!(arrived == usize::from(status == "200"), "{arrived} requests arrived of one answered {status}");
+            ensure!(
+                arrived == usize::from(status == "200"),
+                "{arrived} requests reached the upstream, but the response has the status {status}"
+            );
             servers.tap.forget();
         }
     }
@@ -142,11 +145,11 @@ fn withheld() -> Result<()> {
         }
     }
     let bare = gate.send(&Request::new("GET", "/sink/1", HOST))?;
-    ensure!(bare.status == 200, "{}: a request without a body suffers too", bare.status);
+    ensure!(bare.status == 200, "{} for a request without a body", bare.status);
     let logged = gate.envoy.lines().iter().any(|line| line.contains("allow_on_headers_stop_iteration"));
     ensure!(logged, "the filter logs no warning");
     let only_bare = servers.tap.take().iter().all(|request| request.starts_with(b"GET "));
-    ensure!(only_bare, "a request whose body nobody saw reached the upstream");
+    ensure!(only_bare, "a request with an unchecked body reached the upstream");
     gate.never_failed()
 }
 
@@ -174,7 +177,7 @@ fn outgrown() -> Result<()> {
     }
     let record = |line: &String| line.contains("\"reason\":\"body_too_large\"").then_some(());
     let written = Deadline::after(Duration::from_secs(10)).poll(|| gate.envoy.lines().iter().find_map(record));
-    written.context("no record tells why")?;
+    written.context("no audit record has the reason `body_too_large`")?;
     ensure!(servers.tap.bytes() == 0, "the refused request reached the upstream");
     gate.never_failed()
 }
@@ -199,7 +202,7 @@ fn cut_off() -> Result<()> {
     }
     let passed = servers.tap.bytes() - before;
     ensure!(passed <= 2 * (LARGEST + 65_536), "{passed} bytes passed");
-    ensure!(servers.tap.take().is_empty(), "a stream that was cut off arrived whole");
+    ensure!(servers.tap.take().is_empty(), "a stream that was cut off reached the upstream completely");
     gate.never_failed()
 }
 
@@ -209,9 +212,12 @@ fn announced() -> Result<()> {
     let mut gate = Gate::with_changes(&checked(&servers)?, |_| Ok(()))?;
     let request = Request::new("POST", "/raw/1", HOST).header("content-length", "10").body(vec![FILL; LARGEST + 1]);
     let answer = gate.send_h2(&request);
-    ensure!(answer.as_ref().map_or(true, |answer| answer.status != 200), "the lie was believed: {answer:?}");
+    ensure!(
+        answer.as_ref().map_or(true, |answer| answer.status != 200),
+        "the request with a wrong length succeeded: {answer:?}"
+    );
     let most = servers.tap.take().iter().map(|request| request.iter().filter(|byte| **byte == FILL).count()).max();
-    ensure!(most.unwrap_or(0) <= 10, "{most:?} bytes of a body that was announced with ten arrived");
+    ensure!(most.unwrap_or(0) <= 10, "{most:?} bytes of a body with the declared length 10 arrived");
     gate.never_failed()
 }
 
@@ -230,13 +236,13 @@ fn leaves() -> Result<()> {
         .collect::<Result<_>>()?;
     until(20).context("the requests are not held")?;
     drop(clients);
-    until(0).context("requests are left after their clients")?;
-    ensure!(gate.send(&upload(b"[1]", true))?.status == 200, "the next request suffers");
-    ensure!(servers.tap.take().len() == 1, "requests of clients that left reached the upstream");
+    until(0).context("Envoy still has requests of disconnected clients")?;
+    ensure!(gate.send(&upload(b"[1]", true))?.status == 200, "the next request failed");
+    ensure!(servers.tap.take().len() == 1, "requests of disconnected clients reached the upstream");
     gate.never_failed()
 }
 
-/// Returns the usual document, with checks on the routes to the tap.
+/// Returns the document of [`Servers::policy`], with checks on the routes to the tap.
 fn checked(servers: &Servers) -> Result<Value> {
     let mut policy = servers.policy();
     let checks = json!({ "max_body_bytes": LARGEST, "json": { "max_depth": 4 } });

@@ -1,4 +1,4 @@
-//! Tests client certificates on listeners that accept unverified connections, and in resumed sessions.
+//! Tests valid, invalid and unverified client certificates, resumed sessions, and unfinished handshakes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,7 +32,7 @@ fn refused_in_the_handshake() -> Result<()> {
         let answer = fixture.ask(&gate, Some(name));
         ensure!(answer.is_err(), "the {name} certificate got {answer:?}");
     }
-    ensure!(fixture.arrivals() == 0, "something reached the upstream");
+    ensure!(fixture.arrivals() == 0, "a request reached the upstream");
     Ok(())
 }
 
@@ -51,7 +51,7 @@ fn accepted_unverified() -> Result<()> {
     let blind = |config: &mut Value| {
         put(tls(config)?, "/require_client_certificate", json!(true))?;
         let common = below(tls(config)?, "/common_tls_context")?.as_object_mut().context("no object")?;
-        common.remove("validation_context").context("nothing is verified anyway")?;
+        common.remove("validation_context").context("the listener has no validation context")?;
         Ok(())
     };
     let gate = fixture.gate(blind)?;
@@ -59,11 +59,11 @@ fn accepted_unverified() -> Result<()> {
         let response = fixture.ask(&gate, Some(name))?;
         ensure!(
             response.status == 401 && code(&response) == "UNAUTHORIZED",
-            "unverified, {name} got {}",
+            "the {name} certificate, which was not verified, got {}",
             response.status
         );
     }
-    ensure!(fixture.arrivals() == 0, "something reached the upstream");
+    ensure!(fixture.arrivals() == 0, "a request reached the upstream");
     Ok(())
 }
 
@@ -92,7 +92,10 @@ fn resumed() -> Result<()> {
         }
         let all =
             |resumed: bool, status: u16| statuses.get(&resumed).is_some_and(|got| got.iter().all(|got| *got == status));
-        ensure!(all(false, 200) && all(true, 401), "{version:?}: by whether it was resumed: {statuses:?}");
+        ensure!(
+            all(false, 200) && all(true, 401),
+            "{version:?}: the statuses without and with resumption are {statuses:?}"
+        );
     }
     Ok(())
 }
@@ -108,7 +111,7 @@ fn requires_certificate() -> Result<()> {
     let gate = fixture.gate(|_| Ok(()))?;
     fixture.is_known(&gate)?;
     let answer = Tls::of(&fixture.certificates, None)?.send(ports::loopback(gate.port), &open, PATIENCE);
-    ensure!(answer.is_err(), "without a certificate came {answer:?}");
+    ensure!(answer.is_err(), "a client without a certificate got {answer:?}");
     Ok(())
 }
 
@@ -116,19 +119,19 @@ fn unended_handshake() -> Result<()> {
     let fixture = CertificateFixture::new()?;
     let gate = fixture.gate(|config| {
         let limit = below(config, "/static_resources/listeners/0/filter_chains/0/transport_socket_connect_timeout")?;
-        ensure!(*limit == json!("10s"), "a handshake may take {limit}");
+        ensure!(*limit == json!("10s"), "the handshake timeout is {limit} instead of 10s");
         *limit = json!("0.5s");
         Ok(())
     })?;
     let mut silent = test_harness::client::connect(ports::loopback(gate.port), PATIENCE)?;
     let ended = std::io::Read::read(&mut silent, &mut [0; 16]);
-    ensure!(!matches!(ended, Ok(1..)), "a client that said nothing was answered: {ended:?}");
+    ensure!(!matches!(ended, Ok(1..)), "a client that sent nothing got a response: {ended:?}");
     let waits = ended.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
-    ensure!(!waits, "the connection of a client that says nothing stays open");
+    ensure!(!waits, "the connection of a client that sends nothing stays open");
     fixture.is_known(&gate)
 }
 
-/// The servers, the certificates, and a document with a route for clients with the right certificate.
+/// The servers, the certificates, and a document with routes for clients with a valid certificate.
 struct CertificateFixture {
     servers: Servers,
     certificates: Certificates,
@@ -157,11 +160,11 @@ impl CertificateFixture {
         Gate::over_tls(&self.policy, &self.certificates, change)
     }
 
-    /// Checks that the gateway accepts the right certificate, as a control.
+    /// Control: checks that the gateway accepts the valid certificate.
     fn is_known(&self, gate: &Gate) -> Result<()> {
         let response = Tls::of(&self.certificates, Some("client"))?;
         let response = response.send(ports::loopback(gate.port), &certified(), PATIENCE)?;
-        ensure!(response.status == 200, "the right certificate got {}", response.status);
+        ensure!(response.status == 200, "the valid certificate got {}", response.status);
         Ok(())
     }
 

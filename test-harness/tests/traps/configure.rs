@@ -45,7 +45,7 @@ fn without_the_filter() -> Result<()> {
     let gate = Gate::with_changes(&servers.policy(), |config| {
         let filters = below(http(config)?, "/http_filters")?.as_array_mut().context("no list of filters")?;
         filters.remove(0);
-        ensure!(filters.len() == 1, "only the router is left");
+        ensure!(filters.len() == 1, "expected only the router after the removal of the filter");
         Ok(())
     })?;
     nothing_passes(&gate, &servers)
@@ -57,7 +57,7 @@ fn filter_on_no_worker() -> Result<()> {
     let mut gate = Gate::with_changes(&servers.policy(), |config| odd(config, module.path()))?;
     ensure!(gate.never_failed().is_err(), "the harness does not notice workers without a filter");
     let active = gate.envoy.stat("wasm.envoy.wasm.runtime.v8.active")?;
-    ensure!(active == 2, "the trap was not sprung: {active} VMs, not those of base and main thread alone");
+    ensure!(active == 2, "expected only the base VM and the VM of the main thread, found {active} VMs");
     nothing_passes(&gate, &servers)
 }
 
@@ -82,7 +82,8 @@ fn nothing_passes(gate: &Gate, servers: &Servers) -> Result<()> {
     Ok(())
 }
 
-/// Reloads the listeners from a file while requests run: first with a bad configuration, then with a good one. (Invariant 5, H1.)
+/// Tests guarantee 5 in `README.md`: reloads the listeners from a file while requests run, first with bad configurations, then
+/// with a good one.
 fn reload() -> Result<()> {
     let servers = Servers::start()?;
     let [port, admin] = ports::free()?;
@@ -117,7 +118,7 @@ fn pushes(gate: &Gate, servers: &Servers, listeners: &Path, written: &Value, ask
     };
     more()?;
     let fresh = || gate.send(&get("/fresh")).map(|response| response.status);
-    ensure!(fresh()? == 404, "the new route is there before it was pushed");
+    ensure!(fresh()? == 404, "the new route exists before it was pushed");
     // The first document has an error, and the second one needs a feature that the module does not have.
     for (rejected, pointer, value) in
         [(1, "/routes/1/upstream", json!("orderz")), (2, "/schemas", json!({ "any": true }))]
@@ -130,7 +131,10 @@ fn pushes(gate: &Gate, servers: &Servers, listeners: &Path, written: &Value, ask
         push(&mut config, listeners)?;
         let count = || gate.envoy.stat("listener_manager.lds.update_rejected");
         until("the bad configuration to be rejected", || Ok(count()? >= rejected))?;
-        ensure!(fresh()? == 404 && gate.send(&get("/health"))?.status == 200, "the old policy does not serve any more");
+        ensure!(
+            fresh()? == 404 && gate.send(&get("/health"))?.status == 200,
+            "the previous configuration is not active any more"
+        );
         more()?;
     }
     let mut good = servers.policy();
@@ -145,7 +149,7 @@ fn pushes(gate: &Gate, servers: &Servers, listeners: &Path, written: &Value, ask
     let digest =
         |line: &String| line.split_once("policy ")?.1.split_once(" is active").map(|(digest, _)| digest.to_owned());
     let digests = || -> Vec<String> { gate.envoy.lines().iter().filter_map(digest).collect() };
-    until("the log to tell the new digest", || Ok(digests().first() != digests().last()))?;
+    until("the log to contain the new digest", || Ok(digests().first() != digests().last()))?;
     let active = gate.envoy.stat("wasm.envoy.wasm.runtime.v8.active")?;
     ensure!(active >= u64::from(trial::WORKERS) + 2, "{active} VMs: a worker runs without the filter");
     Ok(())
@@ -192,8 +196,8 @@ fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
         Ok(true) => Some(Ok(())),
         Err(error) => Some(Err(error)),
     });
-    reached.unwrap_or_else(|| bail!("waited 20 s for {what}"))
+    reached.unwrap_or_else(|| bail!("timed out after 20 s while waiting for {what}"))
 }
 
-/// A number of requests that the traffic never reaches, so that only the caller ends it.
+/// A number of requests that [`traffic`] never reaches. The test sets the counter to this number to end the traffic.
 const ENOUGH: usize = 1 << 30;

@@ -23,7 +23,7 @@ fn reload_is_configured() -> Result<()> {
     let plugin = plugin(&mut config)?;
     let policy = below(plugin, "/failure_policy")?;
     ensure!(*policy == json!("FAIL_RELOAD"), "the policy is {policy}");
-    ensure!(plugin.get("fail_open").is_none(), "`fail_open` is written");
+    ensure!(plugin.get("fail_open").is_none(), "`fail_open` is set");
     let interval = below(plugin, "/reload_config/backoff/base_interval")?;
     let seconds = interval.as_str().and_then(|text| text.strip_suffix('s')?.parse::<f64>().ok());
     ensure!(seconds.context("no base interval in seconds")? >= 0.002, "{interval} is less than 2 ms");
@@ -43,12 +43,15 @@ fn failed_filter_refuses() -> Result<()> {
         let request = trial::bearer(get(target), &token).header("x-portcullis-upstream", "orders").body("body");
         for response in gate.send_both(&request)? {
             ensure!(response.status == 503, "{target}: {} from a filter that failed", response.status);
-            ensure!(trial::code(&response) == "SERVICE_UNAVAILABLE", "{target}: the reply is not the envelope");
+            ensure!(
+                trial::code(&response) == "SERVICE_UNAVAILABLE",
+                "{target}: the reply does not have the error format"
+            );
         }
     }
     ensure!(servers.upstream.received().take().is_empty(), "a request reached the upstream past a failed filter");
     let failed = || gate.envoy.lines().iter().any(|line| line.contains("unreachable")).then_some(());
-    Deadline::after(Duration::from_secs(5)).poll(failed).context("the trap was not sprung: no filter failed")
+    Deadline::after(Duration::from_secs(5)).poll(failed).context("no filter failed")
 }
 
 fn reloading_ends_nothing() -> Result<()> {

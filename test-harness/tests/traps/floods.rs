@@ -1,4 +1,4 @@
-//! Floods of request bodies: the filter's memory stays bounded, and other clients are served.
+//! Tests floods of request bodies: the filter's memory stays bounded, and other clients are served.
 
 use std::thread;
 use std::time::Duration;
@@ -34,14 +34,17 @@ fn copied() -> Result<()> {
     let mut streams = fixture.attack(&gate, "copied bodies", "/seen/1", |target| {
         at_once((0..64).map(|_| || Upload::open(port, target, None)?.send_slowly(10 << 20, pause(64))).collect())
     })?;
-    ensure!(streams.iter().all(|upload| upload.answer.is_none()), "a body is refused that should only be looked at");
+    ensure!(
+        streams.iter().all(|upload| upload.answer.is_none()),
+        "a body was refused, although the checks only write to the record"
+    );
     fixture.others_are_served(&gate)?;
     let statuses = at_once(streams.drain(..).map(|upload| move || upload.finish()).collect())?;
     ensure!(statuses.iter().all(|answer| answer.starts_with("HTTP/1.1 200 ")), "{statuses:?}");
     let dropped = || gate.envoy.lines().iter().filter(|line| line.contains(NOT_INSPECTED)).count();
     // Each of the two workers can copy one body.
     let written = Deadline::after(PATIENCE).poll(|| (dropped() >= 62).then_some(()));
-    written.with_context(|| format!("{} records say that a body was not inspected", dropped()))?;
+    written.with_context(|| format!("only {} records say that a body was not inspected", dropped()))?;
     fixture.others_are_served(&gate)?;
     gate.never_failed()
 }
@@ -81,7 +84,7 @@ fn copied_over_http2() -> Result<()> {
     })?;
     let sent = open.iter().flat_map(|(_, uploads)| uploads).filter(|(_, _, sent)| sent.is_ok()).count();
     // The upstream accepts 200 concurrent requests from each of the two workers. The remaining requests wait.
-    ensure!(sent >= 300, "{sent} bodies were sent");
+    ensure!(sent >= 300, "only {sent} bodies were sent");
     fixture.others_are_served(&gate)?;
     drop(open);
     fixture.others_are_served(&gate)?;
@@ -99,12 +102,12 @@ fn held() -> Result<()> {
     let refused: Vec<&str> = uploads.iter().filter_map(|upload| upload.answer.as_deref()).collect();
     ensure!(
         (14..16).contains(&refused.len()),
-        "{} of 16 bodies of 60 MiB are refused, and each worker may hold 64 MiB",
+        "expected 14 or 15 of 16 refused bodies, because a worker holds only one body of 60 MiB; found {}",
         refused.len()
     );
     // If a client continues to send, the gateway may close its connection before the client reads the response.
     let answers: Vec<&str> = refused.into_iter().filter(|answer| !answer.is_empty()).collect();
-    ensure!(!answers.is_empty(), "no client was answered");
+    ensure!(!answers.is_empty(), "no client got a response");
     for answer in answers {
         for part in ["HTTP/1.1 503 ", "retry-after: 5", "\"code\":\"SERVICE_UNAVAILABLE\"", "x-request-id: "] {
             ensure!(answer.contains(part), "no `{part}` in {answer}");
@@ -117,7 +120,7 @@ fn held() -> Result<()> {
         let large = chunked("/held/1", vec![b' '; 30 << 20]);
         (0..4).all(|_| gate.send(&large).is_ok_and(|answer| answer.status == 200)).then_some(())
     };
-    Deadline::after(PATIENCE).poll(free).context("the bytes of clients that left are still held")?;
+    Deadline::after(PATIENCE).poll(free).context("the filter still holds the bytes of disconnected clients")?;
     gate.never_failed()
 }
 
@@ -183,7 +186,7 @@ fn dense() -> Result<()> {
     gate.never_failed()
 }
 
-/// The usual servers, and an upstream that reads bodies and discards them.
+/// The servers of the other trap tests, and an upstream that reads bodies and discards them.
 struct FloodFixture {
     servers: Servers,
     drain: Server,
@@ -218,13 +221,13 @@ impl FloodFixture {
             let options = json!({ "@type": format!("type.googleapis.com/{kind}"),
                 "explicit_http_config": { "http2_protocol_options": {} } });
             let named = |cluster: &&mut Value| cluster.get("name") == Some(&json!("drain"));
-            let drain = clusters(config)?.iter_mut().find(named).context("no cluster of the drain")?;
+            let drain = clusters(config)?.iter_mut().find(named).context("the configuration has no cluster `drain`")?;
             put(drain, "/typed_extension_protocol_options", json!({ kind: options }))
         })
     }
 
-    /// Attacks the gateway while another client sends requests, each of which must get 200. An equal attack on a route without
-    /// checks runs first, to measure how much of the delay comes from the load of the machine.
+    /// Attacks the gateway while another client sends requests, each of which must get 200. The same attack on a route without
+    /// checks runs first. It shows how much of the delay comes from the load of the machine.
     fn attack<T>(&self, gate: &Gate, name: &str, target: &str, attack: impl Fn(&str) -> Result<T>) -> Result<T> {
         let to = ports::loopback(gate.port);
         let other = || {

@@ -37,7 +37,7 @@ fn bytes_beyond_ascii() -> Result<()> {
             request.headers.push((name.into(), [prefix.as_bytes(), &value].concat()));
             request
         };
-        // An invalid optional credential does not affect a valid request. An invalid required credential is refused.
+        // Invalid bytes in an optional header do not affect a valid request. Invalid bytes in the only credential are refused.
         let table: [(Request, &[u16]); 18] = [
             (with(plain(), "authorization", "Bearer "), UNPROVEN),
             (with(plain(), "authorization", ""), UNPROVEN),
@@ -108,7 +108,7 @@ fn two_authorizations() -> Result<()> {
     }
     ensure!(servers.upstream.received().take().is_empty(), "a request with two credentials was forwarded");
     for response in gate.send_both(&once)? {
-        ensure!(response.status == 200, "{} with one", response.status);
+        ensure!(response.status == 200, "{} with one token", response.status);
     }
     gate.never_failed()
 }
@@ -262,7 +262,7 @@ fn clients_end_nothing() -> Result<()> {
                 ensure!(!id.contains(['"', '\\', '%', '\t']), "the request id came back as sent: {id}");
                 let body = String::from_utf8_lossy(&response.body);
                 let is_json = body.is_empty() || serde_json::from_str::<Value>(&body).is_ok();
-                ensure!(is_json || response.status == 400, "{name}: {evil} broke the envelope: {body}");
+                ensure!(is_json || response.status == 400, "{name}: {evil} broke the JSON: {body}");
             }
         }
     }
@@ -287,13 +287,13 @@ fn documents_end_nothing() -> Result<()> {
     for (place, value) in edits {
         let mut policy = servers.policy();
         put(&mut policy, place, value.clone())?;
-        ensure!(core_gateway::open(&policy, &[]).is_err(), "`{place}` takes {value}");
-        ensure!(trial::generate(&policy, 1, 2).is_err(), "`{place}` is generated with {value}");
+        ensure!(core_gateway::open(&policy, &[]).is_err(), "`{place}` accepts {value}");
+        ensure!(trial::generate(&policy, 1, 2).is_err(), "the generator accepts {value} in `{place}`");
     }
     Ok(())
 }
 
-/// The accepted statuses for an invalid token. The status depends on where the request carries the token.
+/// The accepted statuses for an invalid token. The status depends on the header that contains the token.
 const UNPROVEN: &[u16] = &[400, 401];
 
 /// The accepted statuses for a preflight. The cases about CORS test the exact status.

@@ -1,4 +1,4 @@
-//! Tests inputs that only a configured limit bounds: header lists, shared data and paths.
+//! Tests the limits for header lists and shared data, and the settings of the generated listener.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -94,9 +94,9 @@ fn generated_limits() -> Result<()> {
     for (request, what) in [(many, "200 headers"), (large, "100 KiB of headers")] {
         let response = gate.send(&request)?;
         ensure!(response.status == 431, "{what}: {}", response.status);
-        ensure!(trial::code(&response) == "HEADERS_TOO_LARGE", "{what}: no envelope");
+        ensure!(trial::code(&response) == "HEADERS_TOO_LARGE", "{what}: the reply does not have the error format");
     }
-    ensure!(servers.upstream.received().take().is_empty(), "forwarded");
+    ensure!(servers.upstream.received().take().is_empty(), "a refused request reached the upstream");
     gate.never_failed()
 }
 
@@ -111,7 +111,10 @@ fn reply_headers() -> Result<()> {
     };
     for (count, length) in [(101, 1), (1_100, 1), (1, 1 << 20), (100, 20_000)] {
         let problem = trial::generate(&with(count, length)?, 1, 2);
-        ensure!(problem.is_err(), "{count} headers of {length} bytes are taken, and Envoy would drop them all");
+        ensure!(
+            problem.is_err(),
+            "the generator accepts {count} headers of {length} bytes, but Envoy would drop them all"
+        );
     }
     let mut gate = Gate::with_changes(&with(100, 600)?, |_| Ok(()))?;
     for response in gate.send_both(&get("/health"))? {
@@ -145,9 +148,12 @@ fn shared_names() -> Result<()> {
     let allowed: BTreeSet<usize> = ["state", "document"].iter().map(|part| key.len() + part.len()).collect();
     let lines = gate.envoy.lines();
     let calls: Vec<usize> = lines.iter().filter_map(|line| name_size(line)).collect();
-    ensure!(!calls.is_empty(), "the trace tells of no shared data, though keys were fetched");
+    ensure!(!calls.is_empty(), "the trace log has no call that sets shared data, although keys were fetched");
     let others: BTreeSet<_> = calls.iter().filter(|size| !allowed.contains(size)).collect();
-    ensure!(others.is_empty(), "names of other lengths: {others:?}; expected {allowed:?}");
+    ensure!(
+        others.is_empty(),
+        "the names in the shared data have the lengths {others:?}, but only {allowed:?} are expected"
+    );
     gate.never_failed()
 }
 
@@ -219,11 +225,18 @@ fn steering() -> Result<()> {
         .header("x-envoy-original-path", "/orders/1")
         .header("x-portcullis-upstream", "gone");
     for response in gate.send_both(&request)? {
-        ensure!(response.status == 200, "{}: the client steered the proxy", response.status);
+        ensure!(
+            response.status == 200,
+            "{}: a header of the client changed the behaviour of the proxy",
+            response.status
+        );
     }
     for forwarded in servers.upstream.received().take() {
         let hops = outcome::values(&forwarded.headers, "x-forwarded-for").join(",");
-        ensure!(!hops.is_empty() && !hops.contains("203.0.113.9"), "the client's claim reached the upstream: {hops}");
+        ensure!(
+            !hops.is_empty() && !hops.contains("203.0.113.9"),
+            "the client's own address header reached the upstream: {hops}"
+        );
         for name in ["x-envoy-original-path", "x-portcullis-upstream"] {
             ensure!(outcome::values(&forwarded.headers, name).is_empty(), "the client's {name} arrived");
         }
@@ -233,7 +246,7 @@ fn steering() -> Result<()> {
     gate.never_failed()
 }
 
-/// Raises Envoy's limits above those of a host call, as an operator may do.
+/// Raises Envoy's limits above the limits of a host call, as an operator might do.
 fn raise(config: &mut Value) -> Result<()> {
     let http = http(config)?;
     put(http, "/max_request_headers_kb", json!(8_192))?;

@@ -1,6 +1,6 @@
-//! Tests the known traps of Envoy and proxy-wasm for a gateway filter (envoy-facts §0) in a real Envoy.
+//! Tests with a real Envoy that the filter avoids the known traps of Envoy and proxy-wasm (envoy-facts §0).
 //!
-//! Each check fails if the filter or its generated configuration falls into the trap.
+//! A trap is a behaviour of Envoy or proxy-wasm that can make a gateway filter unsafe or unreliable.
 
 mod bodies;
 mod certificates;
@@ -26,7 +26,7 @@ use anyhow::Result;
 use test_harness::envoy;
 use test_harness::runner::{self, Check, Group};
 
-/// The name of a trap, and its check.
+/// The name of a trap test, and the function that runs it.
 type Trap = (&'static str, fn() -> Result<()>);
 
 fn main() -> ExitCode {

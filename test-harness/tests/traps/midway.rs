@@ -42,17 +42,17 @@ fn counted() -> Result<()> {
     ensure!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     let noted = |line: &String| line.contains("\"would_refuse\":\"body_not_json\"").then_some(());
     let noted = Deadline::after(Duration::from_secs(5)).poll(|| gate.envoy.lines().iter().find_map(noted));
-    noted.context("nobody looked at a body that came while its request waited")?;
+    noted.context("no audit record shows the check of a body that arrived while its request waited")?;
     let answer = large.finish()?;
-    ensure!(answer.contains("\r\ngrpc-status: 8\r\n"), "a stream that grew too large passed: {answer}");
+    ensure!(answer.contains("\r\ngrpc-status: 8\r\n"), "a stream that exceeded the limit was not refused: {answer}");
     let answer = fits.finish()?;
     ensure!(answer.starts_with("HTTP/1.1 200 ") && !answer.contains("grpc-status"), "{answer}");
-    ensure!(servers.tap.take().len() == 1, "not the one good stream arrived");
+    ensure!(servers.tap.take().len() == 1, "expected exactly one complete stream at the upstream");
     gate.never_failed()
 }
 
-/// Checks that the bytes before the wait reach the upstream once. The route has a retry policy, so Envoy also buffers the bytes
-/// for a retry.
+/// Checks that the upstream receives the bytes that arrived while the request waited, and receives them only once. The route has
+/// a retry policy, so Envoy also buffers these bytes for a retry.
 fn once() -> Result<()> {
     let servers = Servers::start()?;
     servers.issuer.fail(Fault::Held);
@@ -78,7 +78,7 @@ fn once() -> Result<()> {
 }
 
 /// Tests requests that Envoy aborts because keys, the rest of the body or the upstream are too late, or because the upstream is
-/// down. The filter must replace Envoy's error. Each kind of audit record is tested.
+/// down. The filter must replace Envoy's error. The test runs with the audit record in the log and in the access log.
 fn given_up() -> Result<()> {
     thread::scope(|scope| {
         let both = ["log", "access_log"].map(|audit| scope.spawn(move || given_up_in(audit).context(audit)));
@@ -120,18 +120,20 @@ fn given_up_in(audit: &str) -> Result<()> {
         }
         ensure!(
             !answer.contains("stream timeout") && !answer.contains("upstream"),
-            "{target}: Envoy's words in {answer}"
+            "{target}: the response contains Envoy's error text: {answer}"
         );
         let records = || gate.envoy.lines().into_iter().filter(|line| line.contains(&id)).collect::<Vec<_>>();
         Deadline::after(Duration::from_secs(5)).poll(|| (!records().is_empty()).then_some(()));
         let records = records();
-        let [record] = records.as_slice() else { bail!("{target}: {} records: {records:?}", records.len()) };
+        let [record] = records.as_slice() else {
+            bail!("{target}: expected one record, found {}: {records:?}", records.len())
+        };
         let read: Value = serde_json::from_str(record.get(record.find('{').unwrap_or(0)..).unwrap_or_default())?;
         let field = |name| read.get("audit").unwrap_or(&read).get(name).and_then(Value::as_str).unwrap_or_default();
         ensure!(field("decision") == decision && field("failure").starts_with(failure), "{target}: {record}");
     }
     let unnamed = gate.envoy.lines().into_iter().find(|line| line.contains("\"audit\":-"));
-    ensure!(unnamed.is_none(), "a record that is no JSON: {unnamed:?}");
+    ensure!(unnamed.is_none(), "an access log line has no audit record: {unnamed:?}");
     gate.never_failed()
 }
 
@@ -143,7 +145,7 @@ struct SplitRequest {
 }
 
 impl SplitRequest {
-    /// Sends the head and `body` bytes of the framed body.
+    /// Sends the head and the next `body` bytes. With chunked encoding, these bytes include the chunk sizes.
     fn send(gate: &Gate, request: &Request, body: usize) -> Result<Self> {
         let mut bytes = request.clone().header("connection", "close").on_the_wire();
         let head = tap::find(&bytes, b"\r\n\r\n").context("no head")? + 4;
@@ -171,7 +173,7 @@ fn release(gate: &Gate, servers: &Servers, sent: usize, token: &str) -> Result<(
     gate.has_received(sent)?;
     servers.issuer.fail(Fault::None);
     ensure!(gate.send(&trial::bearer(trial::get("/orders/1"), token))?.status == 200, "no keys");
-    // Each worker looks every 100 ms for key sets that another worker has fetched.
+    // Each worker checks every 100 ms whether another worker has fetched a key set.
     thread::sleep(Duration::from_millis(400));
     Ok(())
 }

@@ -25,12 +25,12 @@ fn with_schema(servers: &Servers) -> Result<Value> {
 fn refused_whole() -> Result<()> {
     let servers = Servers::start()?;
     let policy = with_schema(&servers)?;
-    // The generator would select the fuller module, so the test puts the document into a configuration with the smaller module.
+    // The generator would select the full module, so the test puts the document into a configuration with the smaller module.
     let started = Gate::with_changes(&servers.policy(), |config| give(config, &policy));
-    let Err(refused) = started else { bail!("envoy started with a document whose schemas nobody looks at") };
+    let Err(refused) = started else { bail!("Envoy started with a document whose schemas the module cannot check") };
     let said = format!("{refused:#}");
     let place = "configuration refused: routes[4].checks.json.schema: a JSON Schema needs the fuller module";
-    ensure!(said.contains(place), "the log does not tell what is needed: {said}");
+    ensure!(said.contains(place), "the log does not contain the reason: {said}");
     Ok(())
 }
 
@@ -41,7 +41,10 @@ fn picked() -> Result<()> {
         named = below(plugin(config)?, "/vm_config/code/local/filename")?.clone();
         Ok(())
     })?;
-    ensure!(named.as_str().is_some_and(|file| file.ends_with("portcullis-full.wasm")), "it took {named}");
+    ensure!(
+        named.as_str().is_some_and(|file| file.ends_with("portcullis-full.wasm")),
+        "the generator selected {named}"
+    );
     for (body, status) in [("{\"id\":1}", 200), ("{}", 422), ("", 400)] {
         let mut request = Request::new("POST", "/open/1", HOST).header("content-type", "application/json");
         request = request.header("content-length", &body.len().to_string());
@@ -57,11 +60,11 @@ fn takes_all() -> Result<()> {
     let mut gate = Gate::with_changes(&servers.policy(), |config| {
         let file = below(plugin(config)?, "/vm_config/code/local/filename")?.as_str().unwrap_or_default().to_owned();
         let fuller = file.replace("portcullis.wasm", "portcullis-full.wasm");
-        ensure!(file != fuller, "the generator took {file} for a document without schemas");
+        ensure!(file != fuller, "the generator selected {file} for a document without schemas");
         odd(config, fuller.as_ref())
     })?;
     let token = servers.token(&json!({}))?;
-    ensure!(gate.send(&trial::bearer(trial::get("/orders/1"), &token))?.status == 200, "a good token is refused");
-    ensure!(gate.send(&trial::get("/orders/1"))?.status == 401, "no token is no obstacle");
+    ensure!(gate.send(&trial::bearer(trial::get("/orders/1"), &token))?.status == 200, "a valid token was refused");
+    ensure!(gate.send(&trial::get("/orders/1"))?.status == 401, "a request without a token was not refused");
     gate.never_failed()
 }

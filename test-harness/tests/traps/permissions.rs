@@ -17,11 +17,11 @@ pub const TRAPS: &[Trap] = &[("3.1 a later filter and the access log can read th
 fn filter_state() -> Result<()> {
     let servers = Servers::start()?;
     let mut policy = servers.policy();
-    let document = policy.as_object_mut().context("the document is no object")?;
+    let document = policy.as_object_mut().context("the document is not an object")?;
     document.insert("permissions".into(), json!({ "LIC": { "READ": { "bit": 0, "description": "Read" } } }));
     for (form, expected) in [(Some("masks"), "LIC=1"), (Some("names"), "LIC.READ"), (None, "-")] {
         let forward = form.map_or(json!({}), |form| json!({ "filter_state": form }));
-        policy.as_object_mut().context("the document is no object")?.insert("forward_permissions".into(), forward);
+        policy.as_object_mut().context("the document is not an object")?.insert("forward_permissions".into(), forward);
         let mut gate = Gate::with_changes(&policy, |config| {
             let state = "%FILTER_STATE(wasm.portcullis.permissions:PLAIN)%";
             let kind = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
@@ -33,7 +33,7 @@ fn filter_state() -> Result<()> {
             let kind = "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog";
             let format = json!({ "text_format_source": { "inline_string": format!("permissions <{state}>\n") } });
             let log = json!({ "name": "log", "typed_config": { "@type": kind, "log_format": format } });
-            let http = http(config)?.as_object_mut().context("the settings are no object")?;
+            let http = http(config)?.as_object_mut().context("the settings are not an object")?;
             let logs = http.entry("access_log").or_insert_with(|| json!([]));
             logs.as_array_mut().context("no list of loggers")?.push(log);
             Ok(())
@@ -54,7 +54,8 @@ fn filter_state() -> Result<()> {
     Ok(())
 }
 
-/// Waits for the line `line` in the log. Envoy writes its access log with a delay.
+/// Returns whether Envoy's log contains the line `line`. Waits up to ten seconds, because Envoy writes its access log with a
+/// delay.
 fn logged(gate: &Gate, line: &str) -> bool {
     let written = || gate.envoy.lines().iter().any(|written| written == line).then_some(());
     Deadline::after(Duration::from_secs(10)).poll(written).is_some()

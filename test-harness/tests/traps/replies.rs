@@ -1,4 +1,4 @@
-//! Tests replies in every phase of a request, to every kind of client, for the required headers.
+//! Tests the replies of the filter in every phase of a request: their headers, gRPC statuses and response code details.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ pub const TRAPS: &[Trap] = &[
     ("0.13 replies that replace a response have all headers of a reply", replies_from_the_response_phase),
 ];
 
-/// Sends bodies and trailers after every kind of verdict. If the filter read a header in the wrong phase, the filter of that
-/// worker would crash.
+/// Sends bodies and trailers with requests for every kind of decision. If the filter read a header in the wrong phase, the
+/// filter of that worker would crash.
 fn late_phases() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::with_changes(&servers.policy(), with_trailers)?;
@@ -60,7 +60,10 @@ fn late_phases() -> Result<()> {
         let _left = test_harness::client::send(test_harness::ports::loopback(gate.port), &get(target), impatient);
     }
     let idle = || (gate.envoy.stat("http.portcullis.downstream_rq_active").ok()? == 0).then_some(());
-    ensure!(Deadline::after(Duration::from_secs(5)).poll(idle).is_some(), "requests are left after their clients");
+    ensure!(
+        Deadline::after(Duration::from_secs(5)).poll(idle).is_some(),
+        "Envoy still has requests of disconnected clients"
+    );
     gate.never_failed()
 }
 
@@ -72,7 +75,7 @@ fn repeated_response_headers() -> Result<()> {
     for response in gate.send_both(&get(target))? {
         ensure!(outcome::values(&response.headers, "set-cookie") == ["a=1", "b=2"], "set-cookie");
         let origins = outcome::values(&response.headers, "access-control-allow-origin");
-        ensure!(origins == [ORIGIN], "the upstream's CORS headers came through: {origins:?}");
+        ensure!(origins == [ORIGIN], "the client got the upstream's CORS headers: {origins:?}");
         let vary = outcome::values(&response.headers, "vary").join(",").to_ascii_lowercase();
         for member in ["accept", "accept-language", "origin"] {
             ensure!(vary.split(',').any(|have| have.trim() == member), "`vary: {vary}` lacks {member}");
@@ -86,7 +89,7 @@ fn grpc_statuses() -> Result<()> {
     let mut gate = Gate::open(&servers)?;
     let token = servers.token(&json!({}))?;
     let call = |target: &str| Request::new("POST", target, HOST).header("origin", ORIGIN);
-    // The gRPC statuses (google.golang.org/grpc/codes) in the table of refusals.
+    // The third value is the gRPC status (google.golang.org/grpc/codes) in the table of codes in `docs/configuration.md`.
     for (request, http, grpc) in [
         (call("/orders/1"), 401, 16),
         (trial::bearer(call("/orders/1"), "no.token.atall"), 401, 16),
@@ -99,8 +102,8 @@ fn grpc_statuses() -> Result<()> {
         let target = String::from_utf8_lossy(&request.target).into_owned();
         for response in gate.send_both(&request)? {
             ensure!(response.status == http, "{target}: {} instead of {http}", response.status);
-            ensure!(header(&response, "grpc-status").is_none(), "{target}: a gRPC status for a plain client");
-            ensure!(!code(&response).is_empty(), "{target}: no envelope for a plain client");
+            ensure!(header(&response, "grpc-status").is_none(), "{target}: a client without gRPC got a gRPC status");
+            ensure!(!code(&response).is_empty(), "{target}: a client without gRPC got no error code");
         }
         if target.contains("%2f") {
             // Envoy refuses this request before any filter runs, and does not send a gRPC reply.
@@ -149,7 +152,7 @@ fn details() -> Result<()> {
         let find = || gate.envoy.lines().into_iter().find_map(|have| have.strip_prefix(&line).map(str::to_owned));
         let found = Deadline::after(Duration::from_secs(5)).poll(find).unwrap_or_default();
         let one_word = !found.is_empty() && !found.contains(' ');
-        ensure!(one_word && found.contains(details), "the details are `{found}`; `{details}` was to be expected");
+        ensure!(one_word && found.contains(details), "the details are `{found}`, but must contain `{details}`");
     }
     gate.never_failed()
 }
@@ -188,7 +191,7 @@ fn replies_from_the_response_phase() -> Result<()> {
 
 fn complete(response: &Response, expected: &str) -> Result<()> {
     ensure!(code(response) == expected, "the code is `{}`", code(response));
-    ensure!(header(response, "content-type").as_deref() == Some("application/json"), "no JSON");
+    ensure!(header(response, "content-type").as_deref() == Some("application/json"), "the content type is not JSON");
     for (name, value) in [
         ("access-control-allow-origin", ORIGIN),
         ("access-control-allow-credentials", "true"),
@@ -202,6 +205,6 @@ fn complete(response: &Response, expected: &str) -> Result<()> {
     ensure!(vary.contains("origin"), "`vary` is `{vary}`");
     let body: Value = serde_json::from_slice(&response.body)?;
     let named = body.pointer("/error/request_id");
-    ensure!(named == Some(&json!("known-id")), "the envelope names {named:?}");
+    ensure!(named == Some(&json!("known-id")), "the request id in the body is {named:?}");
     Ok(())
 }

@@ -61,7 +61,7 @@ fn malformed_stream() -> Result<()> {
         connection.write_all(&stream(5, &plain("/open/5")))?;
         while frames::status(&received, 5).is_none() {
             let read = more(&mut connection, &mut received).with_context(shown)?;
-            ensure!(read > 0, "{}: the connection ended behind the malformed request", shown());
+            ensure!(read > 0, "{}: the connection ended after the malformed request", shown());
         }
         let answers = [1, 5].map(|stream| frames::status(&received, stream));
         ensure!(answers == [Some(200), Some(200)], "{}: {answers:?}", shown());
@@ -88,7 +88,7 @@ fn malformed_request() -> Result<()> {
         {
         }
         let answers = String::from_utf8_lossy(&received).matches("HTTP/1.1 ").count();
-        ensure!(answers == 1, "`{line}` has {answers} answers");
+        ensure!(answers == 1, "`{line}` got {answers} responses instead of one");
     }
     ensure!(servers.upstream.received().take().is_empty(), "a request reached the upstream");
     gate.never_failed()

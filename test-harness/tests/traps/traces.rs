@@ -84,7 +84,7 @@ fn forwarded_whole() -> Result<()> {
         ensure!(gate.send(&get(&target))?.status == 200, "the token was refused");
         let arrived = servers.upstream.received().take();
         let path = arrived.first().map(|request| request.path.as_str());
-        ensure!(path == Some(target.as_str()), "{path:?} arrived");
+        ensure!(path == Some(target.as_str()), "the upstream received {path:?} instead of the whole query");
     }
     gate.never_failed()
 }
@@ -112,7 +112,7 @@ fn traced(servers: &Servers) -> Result<Gate> {
     })
 }
 
-/// Waits for a span and a log line of each request.
+/// Waits for a span and a log line of each request. Returns an error if one of them contains the token or [`SECRET`].
 fn written_without_secrets(servers: &Servers, gate: &Gate, requests: usize, token: &str) -> Result<()> {
     let mut spans = Vec::new();
     let complete = || {
@@ -126,9 +126,12 @@ fn written_without_secrets(servers: &Servers, gate: &Gate, requests: usize, toke
     complete
         .with_context(|| format!("not every request has a span and a line: {spans:#?} {:#?}", gate.envoy.lines()))?;
     for written in spans.iter().chain(&gate.envoy.lines()) {
-        ensure!(!written.contains(SECRET) && !written.contains(token), "a credential was written: {written}");
+        ensure!(
+            !written.contains(SECRET) && !written.contains(token),
+            "a span or a log line contains a credential: {written}"
+        );
     }
-    // Control: parts of the query that are not credentials are present.
+    // Control: the spans contain the other parts of the query, so they would also show a credential.
     ensure!(spans.iter().any(|span| span.contains("q=1")), "no span has a query: {spans:#?}");
     Ok(())
 }

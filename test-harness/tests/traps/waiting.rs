@@ -1,4 +1,4 @@
-//! Tests requests that wait for keys: the filter holds them completely, decides them once, and shares one fetch among them.
+//! Tests requests that wait for keys: the filter holds all parts of them back, and fetches the keys once for all of them.
 
 use std::thread;
 use std::time::Duration;
@@ -54,19 +54,19 @@ fn held(headers_alone: bool) -> Result<()> {
         servers.issuer.fail(Fault::None);
         let answers = sent.map(|thread| thread.join().map_err(|_| anyhow!("a client panicked"))?);
         arrived?;
-        ensure!(early == 0, "{early} bytes reached the upstream before there was a verdict");
+        ensure!(early == 0, "{early} bytes reached the upstream before the filter decided");
         let [one, two, three, four] = answers;
         Ok([one?, two?, three?, four?])
     })?;
     ensure!((one.status, two.status) == (200, 200), "allowed: {} and {} over HTTP/2", one.status, two.status);
     ensure!((three.status, four.status) == (401, 401), "refused: {} and {} over HTTP/2", three.status, four.status);
     let arrived = servers.tap.take();
-    ensure!(arrived.len() == 2, "{} requests reached the upstream, not the two allowed ones", arrived.len());
+    ensure!(arrived.len() == 2, "{} requests reached the upstream instead of the two allowed ones", arrived.len());
     for request in &arrived {
         let carried = request.iter().filter(|byte| **byte == FILL).count();
         ensure!(carried >= BODY, "{carried} of {BODY} bytes of the body arrived");
         ensure!(tap::find(request, b"x-checksum: 42\r\n").is_some(), "the trailers did not arrive");
-        ensure!(tap::find(request, b"x-user-id: user-1\r\n").is_some(), "the request left before its verdict");
+        ensure!(tap::find(request, b"x-user-id: user-1\r\n").is_some(), "the request has no identity header");
     }
     gate.never_failed()
 }
@@ -89,7 +89,7 @@ fn forged_trailers() -> Result<()> {
     ensure!(arrived.len() == 2, "{} requests arrived", arrived.len());
     for request in &arrived {
         ensure!(tap::find(request, b"forged").is_none(), "forged trailers arrived");
-        ensure!(tap::find(request, b"x-checksum: 42\r\n").is_some(), "the honest trailer did not arrive");
+        ensure!(tap::find(request, b"x-checksum: 42\r\n").is_some(), "the other trailer did not arrive");
     }
     gate.never_failed()
 }
@@ -115,7 +115,8 @@ fn too_large_to_wait() -> Result<()> {
     gate.never_failed()
 }
 
-/// Large uploads wait in their connections. Small ones reserve their announced length, or count as they arrive.
+/// Sends large and small uploads that wait for keys, to a route without checks and to a route with checks. No upload must be
+/// refused, because Envoy keeps large bodies without checks in the connection's buffers.
 fn unchecked_uploads_wait() -> Result<()> {
     const LARGE: usize = 3 << 20;
     const SMALL: usize = 40;
@@ -188,8 +189,8 @@ fn no_failure_hangs() -> Result<()> {
         let answer = gate.send(&trial::bearer(trial::get("/orders/1"), &token)).ok()?;
         (answer.status == 200).then_some(())
     });
-    served.context("the gateway does not recover with its key endpoint")?;
-    ensure!(gate.envoy.stat("http.portcullis.downstream_rq_active")? == 0, "a request is left hanging");
+    served.context("the gateway did not recover after its key endpoint")?;
+    ensure!(gate.envoy.stat("http.portcullis.downstream_rq_active")? == 0, "a request is still waiting");
     gate.never_failed()
 }
 
@@ -206,16 +207,16 @@ fn leaves_while_waiting() -> Result<()> {
         let leaving: Vec<_> = (0..20).map(|_| scope.spawn(leave)).collect();
         until(20).context("the clients do not wait")?;
         for client in leaving {
-            ensure!(client.join().is_ok_and(|answer| answer.is_err()), "a client was answered without keys");
+            ensure!(client.join().is_ok_and(|answer| answer.is_err()), "a client got a response without keys");
         }
         Ok(())
     })?;
-    until(0).context("requests are left after their clients")?;
+    until(0).context("Envoy still has requests of disconnected clients")?;
     servers.issuer.fail(Fault::None);
     let stays = gate.send(&request)?;
-    ensure!(stays.status == 200, "{} for the one that stayed", stays.status);
+    ensure!(stays.status == 200, "{} for the client that stayed", stays.status);
     let arrived = servers.tap.take().len();
-    ensure!(arrived == 1, "{arrived} requests reached the upstream; one client was still there");
+    ensure!(arrived == 1, "{arrived} requests reached the upstream instead of one");
     gate.never_failed()
 }
 
@@ -262,7 +263,7 @@ fn one_fetch() -> Result<()> {
     ensure!(forged.iter().all(|status| *status == 401), "{forged:?}");
     let fetched = servers.issuer.requests(KEY_SET_PATH);
     ensure!(fetched <= 2, "{fetched} fetches after 40 forged key ids");
-    ensure!(gate.send(&trial::bearer(trial::get("/orders/1"), &token))?.status == 200, "good tokens suffer");
+    ensure!(gate.send(&trial::bearer(trial::get("/orders/1"), &token))?.status == 200, "a valid token was refused");
     gate.never_failed()
 }
 

@@ -21,8 +21,8 @@ fn an_edited_file_keeps_its_permissions_and_a_symlink_its_target() {
     assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(owner(std::fs::metadata(&real).unwrap()), before);
     assert!(bench.read("gateway.yaml").contains("revoked:"));
-    assert_eq!(bench.trail_entries("gateway.audit.jsonl")[0]["by"], "carol", "who is logged in did it");
-    assert!(!bench.0.join("current.audit.jsonl").exists(), "a document has one trail whichever way it is opened");
+    assert_eq!(bench.trail_entries("gateway.audit.jsonl")[0]["by"], "carol", "the author is the value of `USER`");
+    assert!(!bench.0.join("current.audit.jsonl").exists(), "a link and its target have the same trail");
     let report = bench.run(&["keys", "report", "current.yaml", "--trail"]);
     assert!(report.out.contains("1 entries, no problems"), "{}", report.out);
 }
@@ -73,7 +73,7 @@ fn permission_commands_keep_file_permissions_and_symlinks() {
     assert!(bench.0.join("gateway.yaml").is_symlink() && !bench.0.join("permissions.lock").exists());
     assert_eq!((mode("real/gateway.yaml"), mode("real/permissions.lock")), (0o640, 0o604));
     assert!(bench.read("real/gateway.yaml").contains("WRITE") && bench.read("real/permissions.lock").contains("WRITE"));
-    assert_eq!(std::fs::read_dir(bench.0.join("real")).unwrap().count(), 2, "nothing is left beside them");
+    assert_eq!(std::fs::read_dir(bench.0.join("real")).unwrap().count(), 2, "a temporary file is left");
 }
 
 #[test]

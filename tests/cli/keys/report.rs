@@ -84,7 +84,7 @@ fn a_modified_trail_is_detected() {
     bench.write("gateway.audit.jsonl", &cut);
     let replaced = serde_json::from_str::<Value>(lines[1]).unwrap()["replaces_until"].as_str().unwrap().to_string();
     bench.write("gateway.yaml", &unrevoked.replace(&replaced, "2098-01-01T00:00:00Z"));
-    check(Some("key pck_test_bill0000ing1 ends later than "));
+    check(Some("key pck_test_bill0000ing1 is valid after "));
     // The command reports a broken audit trail, but still revokes the key.
     bench.write("gateway.yaml", &unrevoked);
     bench.write("gateway.audit.jsonl", &cut.replacen("alice", "mallo", 1));

@@ -1,4 +1,4 @@
-//! Tests the list of routes that clients can call, and that the filter gives the same verdict for the clients' real keys.
+//! Tests `who-can` and `can` for clients, and that the filter gives the same verdicts for the clients' real keys.
 
 use serde_json::{Value, json};
 
@@ -53,15 +53,15 @@ fn the_listed_clients_of_a_route_are_those_that_the_filter_accepts() {
         (
             "read",
             &[
-                "billing (plan gold): a token of accounts, or key b-1",
-                "reports: a token of accounts, or a token of partners, or key r-1",
+                "billing (plan gold): a token from issuer accounts, or key b-1",
+                "reports: a token from issuer accounts, or a token from issuer partners, or key r-1",
             ][..],
         ),
         ("change", &["reports: key r-1"]),
         ("licences", &["billing (plan gold): key b-1, or its certificate"]),
         ("payouts", &["billing (plan gold): key b-1 and its certificate"]),
-        ("both", &["billing (plan gold): a token of accounts and key b-1"]),
-        ("partners", &["reports: a token of partners"]),
+        ("both", &["billing (plan gold): a token from issuer accounts and key b-1"]),
+        ("partners", &["reports: a token from issuer partners"]),
         ("open", &nothing),
     ] {
         assert_eq!(clients(route), expected, "{route}");
@@ -84,8 +84,8 @@ fn the_listed_clients_of_a_route_are_those_that_the_filter_accepts() {
     assert_eq!(
         json!(reasons),
         json!([
-            ["a token of accounts", "static_route"],
-            ["a token of partners", "token_client_of_another_issuer (client billing)"],
+            ["a token from issuer accounts", "static_route"],
+            ["a token from issuer partners", "token_client_of_another_issuer (client billing)"],
             ["key b-1", "static_route"],
             ["key b-lost", "api_key_revoked (client billing, key b-lost)"],
             ["key b-live", "api_key_of_another_environment (client billing, key b-live)"],
@@ -142,7 +142,7 @@ fn the_listed_routes_of_a_client_are_those_that_its_key_opens() {
     let lost = can(&["--client", "billing", "--key", "b-lost"]);
     assert!(lost.out.contains("change    PUT /orders/any  no       api_key_revoked"), "{}", lost.out);
     let none = can(&["--client", "elsewhere"]);
-    assert_eq!(none.err, "client `elsewhere` has no credential to send\n");
+    assert_eq!(none.err, "client `elsewhere` has no key and no certificate to send\n");
     for (arguments, code, expected) in [
         (&["--client", "biling"][..], 1, "no client `biling` (did you mean `billing`?)"),
         (&["--client", "billing", "--key", "b-9"], 1, "client `billing` has no key `b-9`"),
@@ -177,8 +177,8 @@ fn clients_of_a_polled_document_are_listed_too() {
     assert!(ran.out.contains("change    PUT /orders/any  yes"), "{}{}", ran.out, ran.err);
 }
 
-/// The assumed token contains everything that the gateway requires of an issuer's tokens. Otherwise the filter would refuse
-/// every caller, and the list would be empty.
+/// The simulated token must contain every claim that the gateway requires in tokens from this issuer. Otherwise the filter
+/// would refuse every client, and the list would be empty.
 #[test]
 fn tokens_have_the_claims_that_the_issuer_and_the_upstreams_require() {
     let bench = Bench::new("who-can-bound");
@@ -196,7 +196,7 @@ routes:
 "#,
     );
     let ran = bench.run(&[&["who-can", "gateway.yaml", "--route", "pay"], &AT[..]].concat());
-    let expected = "  clients      billing: a token of bank bound to its certificate\n               \
-                    reports: a token of bank bound to its certificate\n";
+    let expected = "  clients      billing: a token from issuer bank bound to its certificate\n               \
+                    reports: a token from issuer bank bound to its certificate\n";
     assert!(ran.out.ends_with(expected), "{}{}", ran.out, ran.err);
 }

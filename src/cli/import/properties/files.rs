@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
-/// Generates a small value of any type, including every spelling that could be mistaken for `false`.
+/// Generates a small value of any type, including strings that could be mistaken for `true` or `false`.
 fn any_value() -> BoxedStrategy<Value> {
     let leaf = select(vec![
         json!(true),
@@ -29,14 +29,15 @@ fn any_value() -> BoxedStrategy<Value> {
     leaf.boxed()
 }
 
-/// Generates one of these values in most cases, and sometimes any other value.
+/// Generates one of these values in most cases, and sometimes a value of [`any_value`].
 fn mostly(usual: &[Value]) -> BoxedStrategy<Value> {
     prop_oneof![12 => select(usual.to_vec()), 1 => any_value()].boxed()
 }
 
 type Member = (&'static str, BoxedStrategy<Value>);
 
-/// Generates a mapping with all needed members, some of the other members, and sometimes an unknown key.
+/// Generates a mapping with the needed members, some of the other members, and sometimes an unknown key. In rare cases, one of
+/// the first two members is missing.
 fn mapping(needed: Vec<Member>, others: Vec<Member>) -> BoxedStrategy<Value> {
     let unknown = prop_oneof![
         30 => Just(None),

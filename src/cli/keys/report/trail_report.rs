@@ -1,4 +1,4 @@
-//! Compares the audit trail with the document: a key that is valid although the trail says it was revoked or replaced is a fault.
+//! Compares the audit trail with the document, and reports each key that is valid for longer than the trail says.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub struct TrailReport {
     file: String,
     entries: usize,
     head: String,
-    /// Lines that break the chain of the trail, and contradictions between the trail and the document.
+    /// The first line that breaks the hash chain of the trail, and contradictions between the trail and the document.
     pub faults: Vec<String>,
     /// Keys that are not in the trail.
     unrecorded: Vec<String>,
@@ -33,7 +33,7 @@ impl TrailReport {
                 _ => done.push(entry),
             }
         }
-        // Each line is about its own key and the key that it replaces. For each key, only the last line counts.
+        // Each trail line is about the key in `prefix` and the key in `replaces`. For each key, only the last line counts.
         for entry in done {
             let names = ["prefix", "replaces"].iter().filter_map(|name| entry.get(*name)?.as_str());
             last.extend(names.map(|name| (name, entry)));
@@ -58,7 +58,7 @@ impl TrailReport {
             let replaced = text(entry, "replaces").is_some_and(|replaced| replaced == key.prefix);
             let end = text(entry, if replaced { "replaces_until" } else { "expires" });
             if let Some(end) = end.filter(|end| outlives(key, end)) {
-                faults.push(format!("key {} ends later than {end}, the end that {by} set at {when}", key.prefix));
+                faults.push(format!("key {} is valid after {end}, the end that {by} set at {when}", key.prefix));
             }
         }
         TrailReport { file, entries: history.entries.len(), head: history.head, faults, unrecorded }
@@ -79,7 +79,7 @@ impl TrailReport {
     }
 }
 
-/// Whether a key is valid after the recorded end. A revoked key is never valid.
+/// Returns whether a key is valid after the recorded end. A revoked key is never valid.
 fn outlives(key: &ClientKey, end: &str) -> bool {
     let end = rfc3339(end);
     key.revoked.is_none() && end.is_some_and(|end| key.period.expires.is_none_or(|until| until.as_secs() > end))

@@ -11,7 +11,7 @@ use crate::cli::Failure;
 pub struct AuthorizationServer {
     /// The address to which a token request is sent.
     pub token_endpoint: Uri,
-    /// The registered names of the supported methods, if the metadata lists them.
+    /// The registered names of the supported client authentication methods, if the metadata lists them.
     methods: Option<Vec<String>>,
 }
 
@@ -61,7 +61,8 @@ impl AuthorizationServer {
         Ok(AuthorizationServer { token_endpoint: checked(endpoint, "token_endpoint")?, methods })
     }
 
-    /// Returns the client authentication method, which is `client_secret_basic` if the metadata lists none (RFC 8414 §2).
+    /// Returns the client authentication method, which is `client_secret_basic` if the metadata lists none (RFC 8414 §2). Fails
+    /// if the metadata lists only other methods.
     pub fn method(&self) -> Result<ClientAuthMethod, Failure> {
         let Some(methods) = &self.methods else { return Ok(ClientAuthMethod::Basic) };
         let takes = |method: &ClientAuthMethod| methods.iter().any(|known| known == method.registered());

@@ -1,4 +1,4 @@
-//! The only HTTP client of the command line: TLS is required except to this machine, time and size are limited, no redirects.
+//! The HTTP client of `token get`: it requires TLS except for this machine, limits time and size, and follows no redirects.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub struct WebClient {
 pub struct WebAnswer {
     /// The HTTP status.
     pub status: u16,
-    /// The body, up to the size limit.
+    /// The whole body; a body of more than [`MAX_BODY`] bytes is an error.
     pub body: Vec<u8>,
 }
 
@@ -83,7 +83,7 @@ impl WebClient {
     }
 }
 
-/// Checks an address to which the command may send a secret: it must use TLS or be on this machine.
+/// Checks a URL to which the command might send a secret: it must use TLS, or its host must be this machine.
 pub fn checked(url: &str, what: &str) -> Result<Uri, Failure> {
     let shown = redacted(url);
     let uri: Uri = url.parse().map_err(|fault| format!("{what}: `{shown}` is not a URL: {fault}"))?;
@@ -98,7 +98,7 @@ pub fn checked(url: &str, what: &str) -> Result<Uri, Failure> {
     }
 }
 
-/// Whether a host is this machine. `localhost` always resolves to this machine (RFC 6761 §6.3).
+/// Returns whether the host of a URL is this machine. `localhost` always resolves to this machine (RFC 6761 §6.3).
 fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
@@ -127,6 +127,6 @@ fn describe(error: &Error) -> String {
     }
 }
 
-/// The metadata of real servers and real tokens are far smaller.
+/// The maximum size of a response body in bytes. Real metadata and token responses are far smaller.
 const MAX_BODY: u64 = 256 * 1024;
 const MAX_HEADERS: usize = 32 * 1024;

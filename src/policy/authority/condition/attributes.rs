@@ -17,7 +17,7 @@ pub trait Attributes {
     /// Returns the attributes of the client; `None` if the client directory has no entry for the caller.
     fn client(&self) -> Option<ClientAttributes<'_>>;
 
-    /// Returns the percent-decoded value of a path parameter.
+    /// Returns the percent-decoded value of a path parameter; `None` if the matched route has no parameter with this name.
     fn parameter(&self, name: &str) -> Option<Cow<'_, str>>;
 
     /// Returns the occurrences of a header. `name` must be in lower case.
@@ -26,7 +26,7 @@ pub trait Attributes {
     /// Returns the occurrences of a query parameter.
     fn query(&self, name: &str) -> Occurrences<'_>;
 
-    /// Returns the method.
+    /// Returns the request method, as sent by the client.
     fn method(&self) -> &str;
 
     /// Returns the host without the port.
@@ -45,11 +45,11 @@ pub trait Attributes {
 /// The attributes of a client's entry in the client directory.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAttributes<'c> {
-    /// The client's id.
+    /// The client's id in the directory.
     pub id: &'c str,
-    /// The client's owner.
+    /// The person or team responsible for the client.
     pub owner: &'c str,
-    /// The client's plan.
+    /// The client's plan; `None` if the client has none.
     pub plan: Option<&'c str>,
     /// The name of the environment in which the client calls the gateway.
     pub environment: Option<&'c str>,

@@ -37,8 +37,8 @@ impl<'t> Lexer<'t> {
         lexer
     }
 
-    /// Returns the token in `next`, and reads the token after it. Returns `None` after a fault, including a fault in the token
-    /// after it.
+    /// Returns the token in `next`, and reads the following token into `next`. Returns `None` if the lexer has found a fault,
+    /// now or before.
     pub(super) fn advance(&mut self) -> Option<(Token<'t>, usize)> {
         if self.fault.is_some() {
             return None;
@@ -59,7 +59,7 @@ impl<'t> Lexer<'t> {
         if matches!(first, '"' | '\'') {
             let inside = self.rest.get(1..).unwrap_or_default();
             let Some(end) = inside.find(first) else {
-                return self.fail(at, format!("the text has no {first} at its end"));
+                return self.fail(at, format!("the text has no closing {first}"));
             };
             let text = self.take(end + 2);
             return Some(Token::Text(text.get(1..=end).unwrap_or_default()));
@@ -72,7 +72,7 @@ impl<'t> Lexer<'t> {
             let is_plain = number.is_some_and(|number| number.to_string() == text);
             return match number.filter(|_| is_plain) {
                 Some(number) => Some(Token::Number(number)),
-                None => self.fail(at, format!("`{text}` is no whole number between -2^53 and 2^53")),
+                None => self.fail(at, format!("`{text}` is not a whole number between -2^53 and 2^53")),
             };
         }
         let sign = SIGNS.iter().find(|sign| self.rest.starts_with(**sign));
@@ -102,16 +102,18 @@ pub(super) fn fault(at: usize, message: impl Into<String>) -> ConditionFault {
     ConditionFault { at, message: message.into() }
 }
 
-/// Describes an unknown sign. For an operator of another language, such as `&`, the message suggests the word to use.
+/// Returns the message for a character that cannot start a token. For an operator of another language, such as `&`, the message
+/// suggests the operator to use.
 fn unknown(rest: &str) -> String {
     let others = [("&", "and"), ("|", "or"), ("!", "not"), ("=", "==")];
     let meant = others.iter().find(|(other, _)| rest.starts_with(other));
     let sign = rest.chars().next().unwrap_or_default();
     match meant {
-        Some((_, ours)) => format!("`{sign}` has no meaning here (did you mean `{ours}`?)"),
-        None => format!("`{sign}` has no meaning here"),
+        Some((_, ours)) => format!("unexpected `{sign}` (did you mean `{ours}`?)"),
+        None => format!("unexpected `{sign}`"),
     }
 }
 
-/// All signs. A longer sign comes before its prefixes, because the lexer takes the first match.
+/// All operators and punctuation characters, each of which is a [`Token::Sign`]. `<=` comes before `<`, because the lexer uses
+/// the first entry that matches.
 const SIGNS: [&str; 12] = ["==", "!=", "<=", ">=", "<", ">", "(", ")", "[", "]", ",", "."];

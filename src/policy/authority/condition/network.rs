@@ -16,7 +16,7 @@ impl Network {
     /// Returns a message for the author if `text` is invalid.
     pub(super) fn parse(text: &str) -> Result<Network, String> {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let no_network = || format!("`{text}` is no network: write `10.0.0.0/8`, `2001:db8::/32` or one address");
+        let no_network = || format!("`{text}` is not a network: write `10.0.0.0/8`, `2001:db8::/32` or one address");
         let base: IpAddr = address.parse().map_err(|_| no_network())?;
         let bits = if base.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
@@ -28,7 +28,7 @@ impl Network {
         };
         let network = Network { base, prefix };
         if number(base) & !network.mask() != 0 {
-            return Err(format!("`{text}` has bits behind its prefix, which would be ignored"));
+            return Err(format!("`{text}` has bits after its prefix, which would be ignored: set them to zero"));
         }
         Ok(network)
     }
@@ -38,7 +38,7 @@ impl Network {
         self.base.is_ipv4() == address.is_ipv4() && number(address) & self.mask() == number(self.base)
     }
 
-    /// Returns a mask that keeps only the prefix of an address converted by [`number`].
+    /// Returns the mask that keeps the prefix of an address in the form of [`number`] and clears all other bits.
     fn mask(&self) -> u128 {
         let behind = if self.base.is_ipv4() { 32 - self.prefix } else { 128 - self.prefix };
         u128::MAX.checked_shl(behind).unwrap_or(0)

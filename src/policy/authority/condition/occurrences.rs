@@ -13,10 +13,10 @@ pub struct Occurrences<'c> {
     text: Option<Cow<'c, str>>,
 }
 
-/// The value of one name, from the point of view of all upstreams.
+/// The value that upstreams read under one name.
 #[derive(Debug)]
 pub(super) enum Reading<'c> {
-    /// No upstream finds a value.
+    /// The request does not contain the exact name.
     Absent,
     /// All upstreams read this value.
     Text(Cow<'c, str>),

@@ -62,7 +62,7 @@ impl<'t> Parser<'t> {
         let at = self.lexer.next.1;
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return self.fail(at, &format!("nested more than {MAX_DEPTH} levels deep"));
+            return self.fail(at, &format!("the condition is nested more than {MAX_DEPTH} levels deep"));
         }
         let test = if self.takes_word("not")? {
             Test::Not(Box::new(self.one()?))
@@ -100,7 +100,7 @@ impl<'t> Parser<'t> {
             self.lexer.advance()?;
             let (right, right_at) = self.operand()?;
             if let (Operand::Literal(_), Operand::Literal(_)) = (&left, &right) {
-                return self.fail(at, "both sides are constants");
+                return self.fail(at, "both sides are constants: compare an attribute");
             }
             let (left, right) = self.accept(fit(left, at, (*comparison, sign_at), right, right_at, self.syntax))?;
             return Some(Test::Compare(left, *comparison, right));
@@ -110,7 +110,7 @@ impl<'t> Parser<'t> {
         }
         match left {
             Operand::Source(source @ ConditionSource::Claim(_)) => Some(Test::True(source)),
-            _ => self.fail(at, "this alone is no condition: compare it, or ask `has(…)`"),
+            _ => self.fail(at, "this is not a condition: compare it with a value, or write `has(…)`"),
         }
     }
 
@@ -119,20 +119,20 @@ impl<'t> Parser<'t> {
         let list_at = self.lexer.next.1;
         if !self.takes_sign("[")? {
             if kind_of(&left) == ValueKind::Address {
-                return self.fail(list_at, "expected a list of networks, as `[\"10.0.0.0/8\"]`");
+                return self.fail(list_at, "expected a list of networks, such as `[\"10.0.0.0/8\"]`");
             }
             return match self.source()? {
                 source @ ConditionSource::Claim(_) => Some(Test::Among(left, source)),
                 source @ ConditionSource::Client(ClientFact::Tags) => match kind_of(&left) {
                     ValueKind::Text | ValueKind::Any => Some(Test::Among(left, source)),
-                    _ => self.fail(at, "tags are text"),
+                    _ => self.fail(at, "only text can be in `client.tags`"),
                 },
-                _ => self.fail(list_at, "expected a list, as `[\"a\", \"b\"]`, a claim or `client.tags`"),
+                _ => self.fail(list_at, "expected a list, such as `[\"a\", \"b\"]`, a claim or `client.tags`"),
             };
         }
         let mut literals = Vec::new();
         loop {
-            let Some(literal) = self.literal()? else { return self.fail(list_at, "a list holds constants only") };
+            let Some(literal) = self.literal()? else { return self.fail(list_at, "a list can contain only constants") };
             literals.push(literal);
             if !self.takes_sign(",")? {
                 break;
@@ -143,7 +143,7 @@ impl<'t> Parser<'t> {
             return self.accept(fit_networks(&literals)).map(Test::Within);
         }
         if let Operand::Literal(_) = left {
-            return self.fail(at, "both sides are constants");
+            return self.fail(at, "both sides are constants: compare an attribute");
         }
         let mut fitted = Vec::new();
         for (literal, literal_at) in literals {
@@ -216,7 +216,7 @@ impl<'t> Parser<'t> {
         if self.takes_sign(".")? {
             return match self.lexer.advance()? {
                 (Token::Word(name), _) => Some(Some(name)),
-                (_, at) => self.fail(at, "expected a name (others are written `[\"x-tenant\"]`)"),
+                (_, at) => self.fail(at, "expected a name (write a name with other characters as `[\"x-tenant\"]`)"),
             };
         }
         if self.takes_sign("[")? {
@@ -271,6 +271,6 @@ const COMPARISONS: [(&str, Comparison); 6] = [
     (">", Comparison::Greater),
     (">=", Comparison::GreaterOrEqual),
 ];
-/// The maximum length of a condition. Authors should split longer conditions.
+/// The maximum length of a condition in bytes. Authors should split longer conditions.
 const MAX_BYTES: usize = 4_096;
 const MAX_DEPTH: usize = 32;

@@ -163,7 +163,7 @@ fn conditions_evaluate_as_documented() {
         ("claims.bigger == claims.bigger", unknown),
         ("has(claims.bigger)", yes),
         ("'a' in claims.object", unknown),
-        // Absent values, null and values of another kind
+        // Absent values, null and values of another type
         ("claims.none == 'x'", unknown),
         ("claims.none != 'x'", unknown),
         ("not (claims.none == 'x')", unknown),

@@ -17,7 +17,7 @@ pub(super) enum ValueKind {
     Flag,
     Moment,
     Address,
-    /// A list of strings.
+    /// A list of strings, such as `client.tags`.
     Words,
     /// A claim. The kind of its value depends on the token.
     Any,
@@ -60,18 +60,18 @@ pub(super) fn fit(
     let right = convert(right, right_at, of_left, syntax)?;
     let (of_left, of_right) = (class(&left, of_right), class(&right, of_left));
     if of_left == ValueKind::Address || of_right == ValueKind::Address {
-        return Err(fault(at, "an address is tested by `peer.address in [\"10.0.0.0/8\"]`"));
+        return Err(fault(at, "write `peer.address in [\"10.0.0.0/8\"]` to test an address"));
     }
     if of_left == ValueKind::Words || of_right == ValueKind::Words {
         return Err(fault(at, WORDS));
     }
     if of_left != of_right && of_left != ValueKind::Any && of_right != ValueKind::Any {
-        return Err(fault(at, format!("{} is never {}", name(of_left), name(of_right))));
+        return Err(fault(at, format!("{} cannot be compared with {}", name(of_left), name(of_right))));
     }
     let has_order = |kind: ValueKind| matches!(kind, ValueKind::Whole | ValueKind::Any | ValueKind::Moment);
     let asks_for_order = !matches!(comparison, Comparison::Equal | Comparison::Unequal);
     if asks_for_order && !(has_order(of_left) && has_order(of_right)) {
-        return Err(fault(at, "only numbers and times are less or greater than others"));
+        return Err(fault(at, "only numbers and times can be compared with `<`, `<=`, `>` and `>=`"));
     }
     Ok((left, right))
 }
@@ -80,7 +80,7 @@ pub(super) fn fit(
 pub(super) fn fit_networks(literals: &[(Literal, usize)]) -> Result<Vec<Network>, ConditionFault> {
     let network = |(literal, at): &(Literal, usize)| match literal {
         Literal::Text(text) => Network::parse(text).map_err(|message| fault(*at, message)),
-        _ => Err(fault(*at, "expected a network, as `\"10.0.0.0/8\"`")),
+        _ => Err(fault(*at, "expected a network, such as `\"10.0.0.0/8\"`")),
     };
     literals.iter().map(network).collect()
 }
@@ -88,31 +88,31 @@ pub(super) fn fit_networks(literals: &[(Literal, usize)]) -> Result<Vec<Network>
 /// Checks that a constant can be compared with a value of the kind `other`, and converts a time to seconds.
 fn convert(operand: Operand, at: usize, other: ValueKind, syntax: SharedSyntax) -> Result<Operand, ConditionFault> {
     if let (Operand::Literal(Literal::Whole(_)), ValueKind::Moment) = (&operand, other) {
-        return Err(fault(at, "a time is written as text in UTC, as `\"2026-03-01T10:00:00Z\"`"));
+        return Err(fault(at, "write a time as text in UTC, such as `\"2026-03-01T10:00:00Z\"`"));
     }
     let Operand::Literal(Literal::Text(text)) = &operand else { return Ok(operand) };
     match other {
         ValueKind::Moment => {
-            let wrong = || fault(at, format!("`{text}` is no time in UTC, as `2026-03-01T10:00:00Z`"));
+            let wrong = || fault(at, format!("`{text}` is not a time in UTC, such as `2026-03-01T10:00:00Z`"));
             let seconds = (syntax.moment)(text).and_then(|seconds| i64::try_from(seconds).ok());
             seconds.map(|seconds| Operand::Literal(Literal::Whole(seconds))).ok_or_else(wrong)
         }
         ValueKind::Weekday if !DAYS.contains(&&**text) => Err(fault(
             at,
             match (syntax.near_miss)(text, &DAYS) {
-                Some(near) => format!("`{text}` is no day of the week (did you mean `{near}`?)"),
-                None => format!("`{text}` is no day of the week ({})", DAYS.join(", ")),
+                Some(near) => format!("`{text}` is not a day of the week (did you mean `{near}`?)"),
+                None => format!("`{text}` is not a day of the week ({})", DAYS.join(", ")),
             },
         )),
         ValueKind::Method if text.bytes().any(|b| b.is_ascii_lowercase()) => {
-            Err(fault(at, format!("methods have case: write `{}`", text.to_ascii_uppercase())))
+            Err(fault(at, format!("methods are case-sensitive: write `{}`", text.to_ascii_uppercase())))
         }
         _ => Ok(operand),
     }
 }
 
-/// Returns the kind as which an operand is compared. Methods and weekdays count as strings. A time constant counts as a time,
-/// although `convert` made it a number.
+/// Returns the kind of `operand` for the comparison with an operand of the kind `other`. Methods and weekdays count as strings.
+/// A time constant counts as a time, although `convert` has made it a number.
 fn class(operand: &Operand, other: ValueKind) -> ValueKind {
     match (kind_of(operand), other) {
         (ValueKind::Method | ValueKind::Weekday, _) => ValueKind::Text,
@@ -134,4 +134,4 @@ fn name(kind: ValueKind) -> &'static str {
 }
 
 /// The error for a use of `client.tags` other than `in` and `has`.
-pub(super) const WORDS: &str = "tags are tested by `\"word\" in client.tags`";
+pub(super) const WORDS: &str = "write `\"word\" in client.tags` to test tags";

@@ -51,7 +51,7 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
                     ClientFact::Owner => text(client.owner),
                     ClientFact::Plan => text(client.plan?),
                     ClientFact::Environment => text(client.environment?),
-                    // Only `has` reads the tags here, and any value is enough for it. `in` reads them in `Evaluation::test`.
+                    // Here, only `has` reads the tags, and it does not look at the value. `in` reads them in `Evaluation::test`.
                     ClientFact::Tags => Some(Val::Other),
                 }
             }
@@ -61,7 +61,7 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
             ConditionSource::Method => text(attributes.method()),
             ConditionSource::Host => text(attributes.host()),
             ConditionSource::Path => text(attributes.path()),
-            // Addresses are compared only with networks.
+            // An address is compared only with networks, in `Evaluation::test`.
             ConditionSource::Address => None,
             ConditionSource::Now => i64::try_from(attributes.now().as_secs()).ok().map(Val::Whole),
             ConditionSource::Hour => i64::try_from(attributes.now().as_secs() / 3_600 % 24).ok().map(Val::Whole),
@@ -101,7 +101,7 @@ impl<'c> Val<'c> {
         }
     }
 
-    /// Converts a string, integer or boolean to a string. Returns `None` for other kinds.
+    /// Converts a string, integer or boolean to a string. Returns `None` for other types.
     pub(super) fn into_text(self) -> Option<Val<'c>> {
         match self {
             Val::Text(text) => Some(Val::Text(text)),
@@ -111,8 +111,8 @@ impl<'c> Val<'c> {
         }
     }
 
-    /// Compares two values. Returns `None` if the values have different kinds, or if strings or booleans are compared by order.
-    /// Also returns `None` if a conversion to a double would be inexact.
+    /// Compares two values. Returns `None` if the values have different types, where all numbers are one type. Also returns
+    /// `None` if strings or booleans are compared by order, or if a conversion to a double would be inexact.
     pub(super) fn compare(&self, comparison: Comparison, other: &Val<'_>) -> Option<bool> {
         let order = match (self, other) {
             (Val::Text(a), Val::Text(b)) => unordered(a == b, comparison)?,
@@ -134,7 +134,7 @@ impl<'c> Val<'c> {
     }
 }
 
-/// Compares strings or booleans. Returns `None` unless the comparison is `==` or `!=`, because these kinds have no order.
+/// Compares strings or booleans. Returns `None` unless the comparison is `==` or `!=`, because these types have no order.
 fn unordered(equal: bool, comparison: Comparison) -> Option<Ordering> {
     let asks_for_order = !matches!(comparison, Comparison::Equal | Comparison::Unequal);
     let order = if equal { Ordering::Equal } else { Ordering::Less };

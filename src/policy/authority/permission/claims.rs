@@ -34,7 +34,7 @@ impl PermissionRegistry {
         Ok(set)
     }
 
-    /// Reads the masks of an object such as `{"LIC": 3}`. Members that are not a known domain are ignored.
+    /// Reads the masks of an object such as `{"LIC": 3}`. Ignores members whose name is not a known domain.
     fn add_members(&self, members: &Map<String, Value>, set: &mut PermissionSet) -> Result<(), String> {
         for domain in &self.domains {
             if let Some(value) = members.get(&*domain.name) {

@@ -15,7 +15,7 @@ use crate::strict_json::Bounds;
 #[derive(Debug)]
 pub struct ClientReader {
     pub(super) around: ClientContext,
-    /// The ids, keys and certificates of the clients in the policy document. A client document must not reuse them.
+    /// The ids, keys and certificates of the clients in the configuration document. A client document must not reuse them.
     pub(super) taken: UsedNames,
     pub(super) most_entries: usize,
 }
@@ -62,7 +62,8 @@ impl ReadClients for ClientReader {
     }
 }
 
-/// The maximum depth. A valid document has this many levels: the document, the client list, a client, its key list, a key.
+/// The maximum nesting depth of a client document. A valid document has five levels: the document, the client list, a client,
+/// its key list, a key.
 const MAX_DEPTH: usize = 8;
 /// The bytes and values allowed for each entry, and for the rest of the document. The number of values has its own bound,
 /// because a parsed value takes much more memory than its text.

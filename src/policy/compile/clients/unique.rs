@@ -45,7 +45,7 @@ impl TakenNames<'_> {
     /// Registers an identifier. If another client already uses it, returns a description of that client.
     fn take(&mut self, what: &str, value: &str, whose: String) -> Option<String> {
         let name = format!("{what} {value}");
-        let of_the_gateway = self.own.get(&name).map(|whose| format!("{whose} of the gateway's own document"));
+        let of_the_gateway = self.own.get(&name).map(|whose| format!("{whose} of the configuration document"));
         self.taken.insert(name, whose).or(of_the_gateway)
     }
 
@@ -53,7 +53,7 @@ impl TakenNames<'_> {
         match environment_of(&key.prefix) {
             None => problems.add(
                 &key.place,
-                "`prefix` is not the prefix of a key: pck_ENVIRONMENT_LOOKUP, all of the key before its last `_`",
+                "`prefix` is not the prefix of a key: write the part of the key before its last `_`, pck_ENVIRONMENT_LOOKUP",
             ),
             Some(environment) if !client.exists_in(Some(environment)) => {
                 problems.add(&key.place, format!("the key is for `{environment}`, where its client does not exist"));
@@ -90,7 +90,7 @@ fn check_rotation(client: &ClientSettings, problems: &mut Problems) {
         if live.len() > MAX_LIVE_KEYS {
             let names: Vec<String> = live.iter().map(|key| format!("`{}`", key.id)).collect();
             let message = format!(
-                "keys {} are valid at the same time, at most {MAX_LIVE_KEYS} are accepted: set `expires` on the older ones",
+                "keys {} are valid at the same time, but at most {MAX_LIVE_KEYS} are accepted: set `expires` on the older ones",
                 names.join(", ")
             );
             return problems.add(&client.id.place, message);

@@ -177,10 +177,16 @@ fn a_document_with_a_problem_is_rejected_and_the_error_shows_no_secret() {
         ),
         (json!([client(json!({ "token_issuers": ["b"] }))]), "clients[0].token_issuers[0]: no issuer `b`"),
         (json!([client(json!({ "environments": ["Test"] }))]), "`Test` is not an environment name"),
-        (json!([client(json!({ "id": "own" }))]), "client `own` of the gateway's own document is listed twice"),
+        (json!([client(json!({ "id": "own" }))]), "client `own` of the configuration document is listed twice"),
         (json!([client(json!({})), client(json!({}))]), "clients[1].id: client `a` is listed twice"),
-        (keys(&[key("k", "bill0000ing1", "02")]), "has the prefix of key `k-1` of client `own` of the gateway's own"),
-        (keys(&[key("k", "other0000001", "01")]), "has the hash of key `k-1` of client `own` of the gateway's own"),
+        (
+            keys(&[key("k", "bill0000ing1", "02")]),
+            "has the prefix of key `k-1` of client `own` of the configuration document",
+        ),
+        (
+            keys(&[key("k", "other0000001", "01")]),
+            "has the hash of key `k-1` of client `own` of the configuration document",
+        ),
         (
             json!([client(json!({ "certificates": [{ "dns": "OWN.example" }] }))]),
             "already belongs to client `own` of the",

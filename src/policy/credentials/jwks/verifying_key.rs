@@ -69,7 +69,7 @@ impl VerifyingKey {
         VerifyingKey { kid: None, alg: None, material: Material::Secret(secret), spki: None }
     }
 
-    /// Returns the key id.
+    /// Returns the key id; `None` if the key has no `kid`.
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
@@ -152,23 +152,23 @@ pub enum SkipReason {
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SkipReason::NotAnObject => f.write_str("not an object"),
+            SkipReason::NotAnObject => f.write_str("the key is not an object"),
             SkipReason::BadMember(name) => write!(f, "member `{name}` is missing or malformed"),
             SkipReason::UnknownKeyType(kty) => write!(f, "unknown key type `{}`", kty.escape_debug()),
             SkipReason::UnknownCurve(crv) => write!(f, "unknown curve `{}`", crv.escape_debug()),
             SkipReason::UnknownAlgorithm(alg) => write!(f, "unknown signature algorithm `{}`", alg.escape_debug()),
             SkipReason::AlgorithmMismatch(alg) => write!(f, "algorithm `{alg}` does not fit the key"),
-            SkipReason::NotForVerifying => f.write_str("not meant for verifying signatures"),
-            SkipReason::PrivateKey => f.write_str("private key; publish the public members only"),
-            SkipReason::PublishedSecret => f.write_str("symmetric key in a published set"),
+            SkipReason::NotForVerifying => f.write_str("`use` or `key_ops` do not allow verifying signatures"),
+            SkipReason::PrivateKey => f.write_str("the key contains private members: publish only the public members"),
+            SkipReason::PublishedSecret => f.write_str("a symmetric key must not be published in a key set"),
             SkipReason::WeakSecret(bytes) => {
-                write!(f, "symmetric key of {bytes} bytes, at least {MIN_SECRET_BYTES} are needed")
+                write!(f, "the symmetric key has {bytes} bytes, but at least {MIN_SECRET_BYTES} are required")
             }
             SkipReason::RsaSize(bits) => {
-                write!(f, "RSA key of {bits} bits, {} to {} are accepted", rsa::MIN_BITS, rsa::MAX_BITS)
+                write!(f, "the RSA key has {bits} bits, but only {} to {} are accepted", rsa::MIN_BITS, rsa::MAX_BITS)
             }
-            SkipReason::RsaNumbers => f.write_str("not an RSA modulus and exponent"),
-            SkipReason::BadPoint => f.write_str("not a usable point of its curve"),
+            SkipReason::RsaNumbers => f.write_str("`n` and `e` are not a valid RSA modulus and exponent"),
+            SkipReason::BadPoint => f.write_str("the key is not a usable point of its curve"),
         }
     }
 }

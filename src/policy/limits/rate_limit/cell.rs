@@ -9,7 +9,7 @@
 use super::window::{Window, WindowState};
 use crate::config::limit::MAX_WINDOWS;
 
-/// The states of one caller's windows.
+/// The states of one caller's windows, in the order of the windows.
 pub type WindowStates = [WindowState; MAX_WINDOWS];
 
 /// The entry for a caller in a cell.
@@ -82,8 +82,8 @@ fn entry_bytes(windows: &[Window]) -> usize {
     8 + 8 * windows.len()
 }
 
-/// The maximum number of entries per cell. Even in a table that is half full, only one cell in fifty has more callers than
-/// entries.
+/// The maximum number of entries per cell. If there are half as many callers as entries in the table, only one cell in fifty has
+/// more callers than entries.
 pub const MAX_ENTRIES: usize = 8;
 
 #[cfg(test)]

@@ -15,9 +15,9 @@ use crate::policy::request::peer::Peer;
 /// The data of a request that limits can count by.
 #[derive(Clone, Copy)]
 pub struct Subject<'s> {
-    /// The peer of the connection.
+    /// The peer of the connection, whose address limits count by.
     pub peer: &'s dyn Peer,
-    /// The request's headers.
+    /// The request's headers, with lower-case names.
     pub headers: &'s [(&'s [u8], &'s [u8])],
     /// The name of the route; empty if no route matches.
     pub route: &'s str,
@@ -34,8 +34,9 @@ pub struct LimitKey {
 }
 
 impl<'s> Subject<'s> {
-    /// Returns the value of a header. All requests that repeat the header, or also send the header in another spelling, share
-    /// one bucket. Otherwise a caller could add a random second value to each request, and get a new bucket each time.
+    /// Returns the value of a header. Returns [`SingleValue::Repeated`] if the header is repeated or is also sent in another
+    /// spelling. All such requests share one bucket, because a caller could otherwise add a random second value to each request
+    /// and get a new bucket each time.
     pub fn header(&self, name: &str) -> SingleValue<'s> {
         let mut found = SingleValue::Absent;
         for (sent, value) in self.headers {
@@ -97,8 +98,8 @@ fn part_of(part: &KeyPart, subject: &Subject<'_>, hasher: &mut SipHasher13) {
     }
 }
 
-/// Adds the client's address to the hash. For IPv6, adds only the first 64 bits, because a subscriber has at least all
-/// addresses with the same first 64 bits (RFC 6177 §2).
+/// Adds the client's address to the hash. For IPv6, adds only the first 64 bits, because a subscriber can usually use all
+/// addresses that have these bits in common (RFC 6177 §2).
 fn address(subject: &Subject<'_>, hasher: &mut SipHasher13) {
     match subject.peer.address().map(|address| address.to_canonical()) {
         Some(IpAddr::V4(address)) => piece(hasher, 5, &address.octets()),
@@ -107,7 +108,7 @@ fn address(subject: &Subject<'_>, hasher: &mut SipHasher13) {
     }
 }
 
-/// Adds the calling application to the hash.
+/// Adds the client id to the hash, together with the issuer if the id is not unique without it.
 fn client(hasher: &mut SipHasher13, caller: &Caller) {
     let id = caller.client_id.as_deref().map(str::as_bytes);
     match id.filter(|_| !caller.is_client_of_its_issuer()) {

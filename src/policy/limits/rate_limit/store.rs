@@ -5,7 +5,7 @@ use std::collections::HashMap;
 /// Identifies a cell of one limit, or of one plan of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CellId {
-    /// The number of the table.
+    /// The number of the table, as in [`super::Meter::table`].
     pub table: u32,
     /// The index of the cell in the table.
     pub cell: u32,
@@ -26,7 +26,7 @@ pub trait BucketStore {
     /// key, so they cannot choose values that collide in one cell.
     fn hash_key(&self) -> [u8; 16];
 
-    /// Loads a cell.
+    /// Loads a cell. A cell that does not exist is empty and has no version.
     fn load(&mut self, id: CellId) -> Cell;
 
     /// Replaces the contents of a cell. Returns `false` and changes nothing if the cell no longer has this version.

@@ -11,18 +11,18 @@ use crate::date::Date;
 /// A compiled window. Times are nanoseconds since the Unix epoch, which fit in 64 bits until the year 2554.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
-    /// Used requests are refilled evenly.
+    /// A rate: used requests are refilled evenly over time.
     Rate {
         /// The time to refill one request, rounded up so that the rate never exceeds the configured one.
         interval: u64,
         /// The time to refill the whole bucket.
         capacity: u64,
     },
-    /// The whole quota is refilled when the next period begins.
+    /// A quota: the whole quota is refilled when the next period begins.
     Quota {
         /// The number of requests per period.
         most: u32,
-        /// The period.
+        /// The calendar period in UTC.
         period: QuotaPeriod,
     },
 }
@@ -30,7 +30,7 @@ pub enum Window {
 /// The state of a caller in a window. Zero means that the caller has used nothing.
 pub type WindowState = u64;
 
-/// The remaining requests of a window.
+/// The number of requests that a window still allows, and the time until it is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowLeft {
     /// The number of requests that the window allows now.
@@ -80,8 +80,7 @@ impl Window {
         }
     }
 
-    /// Returns the used fraction of the window, scaled to 0 to `u32::MAX`. If the fraction is zero, the state need not be
-    /// stored.
+    /// Returns the used fraction of the window as a number from 0 to `u32::MAX`. If it is zero, the state need not be stored.
     pub fn used(self, state: WindowState, now: u64) -> u32 {
         let (used, all) = match self {
             Window::Rate { capacity, .. } => (full_at(state, capacity, now).saturating_sub(now), capacity),
@@ -92,16 +91,16 @@ impl Window {
     }
 }
 
-/// Returns the time when the bucket is full again. A state beyond the time for a whole refill, plus the clock skew of workers, is
-/// stale: it was written before the clock was set back, or by a limit that refills more slowly. A stale state counts as a full
-/// bucket. If it counted as empty, the bucket would stay empty until the clock reached that time.
+/// Returns the time when the bucket is full again. A bucket is refilled within `capacity`, so a state later than that, plus the
+/// clock skew of workers, is stale: it was written before the clock was set back, or by a limit that refills more slowly. A
+/// stale state counts as a full bucket, because otherwise requests would be refused until the clock reached that time.
 fn full_at(state: WindowState, capacity: u64, now: u64) -> u64 {
     let most = now.saturating_add(capacity);
     if state > most.saturating_add(MAX_SKEW) { now } else { state.clamp(now, most) }
 }
 
-/// Returns the count of this period, or of the next period if another worker has already started it. Returns zero for other
-/// periods. A state of a later period is stale, because it was written before the clock was set back.
+/// Returns the count in `state` if it is of this period, or of the next period, which another worker may already have started.
+/// Returns zero for all other periods: an earlier period is over, and a later period was stored before the clock was set back.
 fn count(state: WindowState, number: u32) -> u32 {
     let [a, b, c, d, counted @ ..] = state.to_be_bytes();
     let ahead = u32::from_be_bytes([a, b, c, d]).checked_sub(number);

@@ -16,7 +16,7 @@ pub struct LeaseTerms {
     pub most: Option<u32>,
     /// The time for which a block should last at the current rate of the descriptor.
     pub span: Duration,
-    /// The timeout of one call.
+    /// The time after which Envoy ends a call.
     pub timeout: Duration,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Lease {
     failed_at: Option<Duration>,
     /// The time when the filter last abandoned a call because the worker was late.
     late_at: Option<Duration>,
-    /// The call that is running for this account.
+    /// The call that is running for this lease.
     asking: Option<RunningCall>,
     /// Whether a call for the waiting requests has already failed once and is retried.
     again: bool,
@@ -88,7 +88,8 @@ struct ServiceReport {
 }
 
 impl Lease {
-    /// Checks for a hit for a request received at `received_at`. Adds the request to the waiting requests if it has to wait.
+    /// Returns whether a hit is available for a request that was received at `received_at`. If the request has to wait, adds it
+    /// to the waiting requests.
     pub(super) fn check(&mut self, received_at: Duration, now: Duration) -> QuotaState {
         if self.left > 0 && now < self.expires_at {
             return QuotaState::Free;
@@ -145,14 +146,14 @@ impl Lease {
         (hits, timeout)
     }
 
-    /// Records that the adapter could not start the call yet.
+    /// Records that the call could not start yet.
     pub(super) fn put_off(&mut self) {
         self.asking = None;
     }
 
-    /// Returns the block size that lasts for the span at the rate of the last block. The size is at most twice that of the last
-    /// block, and at most the maximum block size of the terms. If the service does not report the end of its window, the size
-    /// is 1, because more hits might be spent in the next window.
+    /// Returns the block size that lasts for [`LeaseTerms::span`] at the rate of the last block. The size is at most twice that
+    /// of the last block, and at most the maximum block size of `terms`. If the service does not report the end of its window,
+    /// the size is 1, because more hits might be spent in the next window.
     fn block(&self, terms: &LeaseTerms, now: Duration) -> u32 {
         if self.reported.resets_at.is_none() {
             return 1;

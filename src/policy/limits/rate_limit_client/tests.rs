@@ -21,7 +21,7 @@ struct FixedWindowService {
 enum ServiceBehaviour {
     /// Counts granted hits, and reports the remaining hits and the reset time.
     Exact,
-    /// Counts refused hits too, as Envoy's reference service does. Otherwise equal to `Exact`.
+    /// Like `Exact`, but also counts refused hits, as Envoy's reference service does.
     CountsRefused,
     /// Reports only whether the hits are granted.
     Terse,

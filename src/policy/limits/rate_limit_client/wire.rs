@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::protobuf::{Message, Wire, put_bytes, put_number};
 
-/// The gRPC service that counts.
+/// The gRPC service that counts requests.
 pub const SERVICE: &str = "envoy.service.ratelimit.v3.RateLimitService";
 /// The only method of [`SERVICE`].
 pub const METHOD: &str = "ShouldRateLimit";
@@ -14,11 +14,11 @@ pub const METHOD: &str = "ShouldRateLimit";
 pub struct LimitAnswer {
     /// Whether the service refuses the requested hits because they exceed the limit.
     pub over: bool,
-    /// The limit, in hits per window.
+    /// The limit, in hits per window; `None` if the answer does not contain it.
     pub limit: Option<u32>,
-    /// The number of hits that remain in this window.
+    /// The number of hits that remain in this window; `None` if the answer does not contain it.
     pub remaining: Option<u32>,
-    /// The time until the window ends.
+    /// The time until the window ends; `None` if the answer does not contain it.
     pub reset: Option<Duration>,
 }
 
@@ -153,7 +153,8 @@ fn clamp(number: u64) -> u32 {
 const OK: u64 = 1;
 const OVER_LIMIT: u64 = 2;
 
-/// A century. The parser ignores resets that are further away.
+/// The number of seconds in a century. A longer time until a reset is not plausible: in a status it counts as zero, and in a
+/// header it is ignored.
 const MAX_SECONDS: u64 = 3_155_760_000;
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ fn value_of(part: &KeyPart, subject: &Subject<'_>) -> String {
     }
 }
 
-/// Returns the name of the calling application.
+/// Returns the client id, together with the issuer if the id is not unique without it.
 fn client(caller: &Caller) -> String {
     let issuer =
         caller.issuer_name().filter(|_| caller.is_client_of_its_issuer()).map(AsRef::as_ref).unwrap_or_default();
@@ -82,7 +82,7 @@ fn segment(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the client's address. For IPv6, returns the first 64 bits.
+/// Returns the client's address; for IPv6, the network of its first 64 bits.
 fn address(subject: &Subject<'_>) -> String {
     match subject.peer.address().map(|address| address.to_canonical()) {
         Some(IpAddr::V4(address)) => address.to_string(),

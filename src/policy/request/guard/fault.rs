@@ -1,4 +1,4 @@
-//! The reasons for refusing a request target, each with a stable word for the audit record and a phrase for people.
+//! The reasons for refusing a request target, each with a stable word for the audit record and a message.
 
 use std::fmt;
 
@@ -56,7 +56,7 @@ impl PathFault {
             Self::NotAscii => ("not_ascii", "a character outside ASCII (it is written as escaped UTF-8)"),
             Self::Fragment => ("fragment", "`#` (a literal one is written `%23`)"),
             Self::Backslash => ("backslash", "`\\`, which some servers read as `/`"),
-            Self::Semicolon => ("semicolon", "`;`, behind which some servers ignore the rest"),
+            Self::Semicolon => ("semicolon", "`;`, because some servers ignore the rest of the segment"),
             Self::EmptySegment => ("empty_segment", "an empty segment (`//`)"),
             Self::DotSegment => ("dot_segment", "a `.` or `..` segment"),
             Self::InvalidEscape => ("invalid_escape", "a `%` without two hex digits (a literal one is written `%25`)"),

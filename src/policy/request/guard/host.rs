@@ -52,11 +52,11 @@ impl HostFault {
         match self {
             Self::Empty => ("host_empty", "the host is empty"),
             Self::TooLong => ("host_too_long", "a host name has at most 253 characters, each label at most 63"),
-            Self::UserInfo => ("host_userinfo", "a host has no `user@`"),
+            Self::UserInfo => ("host_userinfo", "a host must not contain `user@`"),
             Self::Port => ("host_port", "a port is a number up to 65535"),
-            Self::Character => ("host_character", "a host name is made of letters, digits, `-`, `_` and dots"),
+            Self::Character => ("host_character", "a host name can contain only letters, digits, `-`, `_` and dots"),
             Self::EmptyLabel => ("host_empty_label", "a label of the host is empty"),
-            Self::Address => ("host_address", "brackets hold an IPv6 address"),
+            Self::Address => ("host_address", "brackets must contain a valid IPv6 address"),
         }
     }
 }
@@ -101,7 +101,7 @@ fn read_port(digits: &str) -> Result<Option<u16>, HostFault> {
     if digits.is_empty() {
         return Ok(None);
     }
-    // `u16` would also parse `+80`.
+    // `u16::from_str` would also accept `+80`.
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(HostFault::Port);
     }

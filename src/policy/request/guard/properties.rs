@@ -24,7 +24,7 @@ fn target() -> impl Strategy<Value = Vec<u8>> {
 fn decode(path: &str) -> Vec<u8> {
     let (mut rest, mut decoded) = (path.as_bytes(), Vec::new());
     while let Some((first, after)) = rest.split_first() {
-        // `from_str_radix` would accept a sign.
+        // `from_str_radix` would also accept a plus sign.
         let digits = after.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
         let escape = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
         match (first, escape) {
@@ -41,7 +41,7 @@ fn decode(path: &str) -> Vec<u8> {
     decoded
 }
 
-/// Stores failing cases next to this file. They run first the next time.
+/// Stores failing cases next to this file. The next run tests them first.
 fn regressions() -> Option<Box<dyn FailurePersistence>> {
     Some(Box::new(FileFailurePersistence::WithSource("regressions")))
 }

@@ -17,27 +17,27 @@ pub fn query_pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, s
     })
 }
 
-/// One parameter of a query.
+/// One parameter of a query, as returned by [`parameters`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryParameter<'q> {
     /// The decoded name.
     pub name: Cow<'q, str>,
     /// The decoded value; `None` if an escape is malformed or the decoded bytes are not UTF-8.
     pub value: Option<Cow<'q, str>>,
-    /// Whether only some servers find the parameter, because it follows a `;` instead of a `&`.
+    /// Whether the parameter is a part of a pair that contains `;`. Only servers that split there find it.
     behind_semicolon: bool,
     /// Whether the name has a malformed escape. Servers then read different names: ASP.NET reads `%u006fp` as `op`.
     has_malformed_name: bool,
 }
 
-/// Whether servers find a parameter of a request under a name of the document.
+/// The result of comparing the name of a query parameter with a name from the configuration document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterNameMatch {
-    /// Every server finds the parameter under the name.
+    /// Every server reads the parameter under this name.
     Exact,
-    /// Some servers find the parameter under the name.
+    /// Only some servers read the parameter under this name.
     Respelled,
-    /// No known server finds the parameter under the name.
+    /// No known server reads the parameter under this name.
     Other,
 }
 
@@ -70,7 +70,7 @@ impl QueryParameter<'_> {
     }
 }
 
-/// Returns `true` if `sent`, after folding, equals `name` or is `name` with brackets after it.
+/// Returns `true` if `sent` equals `name`, or continues with a bracket after it. Compares the names as [`folded`] returns them.
 fn starts_with_name(sent: &str, name: &str) -> bool {
     let mut sent = folded(sent);
     let mut name = folded(name);
@@ -83,6 +83,7 @@ fn starts_with_name(sent: &str, name: &str) -> bool {
     }
 }
 
+/// Returns the name as the most lenient servers read it: see [`QueryParameter::naming`].
 fn folded(name: &str) -> impl Iterator<Item = u8> {
     let name = name.trim_start_matches([' ', '[', ']']).bytes().take_while(|byte| *byte != 0);
     name.map(|byte| if matches!(byte, b' ' | b'.') { b'_' } else { byte.to_ascii_lowercase() })

@@ -1,10 +1,10 @@
-//! Parses an entry of `allow_origins`. Errors show the form that a browser would send.
+//! Parses an entry of `allow_origins`, with errors that show the form that a browser would send.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{LONGEST_HOST, OriginPattern, is_labels};
 
-/// Parses an entry. The error is a message for the author of the document.
+/// Parses an entry of `allow_origins`. The error is a message for the author of the document.
 pub(super) fn pattern(text: &str) -> Result<OriginPattern, String> {
     match text {
         "*" => return Ok(OriginPattern::Any),
@@ -69,10 +69,12 @@ fn read_scheme(text: &str, scheme: &str, faults: &mut Vec<&'static str>) -> Resu
         return Err(format!("`{text}` has no exact scheme before `://`: {ACCEPTED}"));
     }
     if OPAQUE_SCHEMES.contains(&lower.as_str()) {
-        return Err(format!("`{text}` is no origin of its own: browsers send `null` for pages of `{lower}:`"));
+        return Err(format!("`{text}` is not an origin: browsers send `null` for pages of `{lower}:`"));
     }
     if let Some(web) = lower.strip_prefix("ws").filter(|rest| rest.is_empty() || *rest == "s") {
-        return Err(format!("`{text}` is not the origin of a page: WebSockets come from a page of `http{web}://`"));
+        return Err(format!(
+            "`{text}` is not the origin of a page: write the origin of the page that opens the WebSocket, with `http{web}://`"
+        ));
     }
     if lower != scheme {
         faults.push(UPPER_CASE);
@@ -134,19 +136,20 @@ fn read_port(
     let digits = written.bytes().all(|byte| byte.is_ascii_digit());
     let number = written.parse::<u16>().ok().filter(|number| digits && *number > 0);
     let Some(number) = number else {
-        return Err(format!("`{written}` in `{text}` is not a port: one number from 1 to 65535, no pattern"));
+        return Err(format!("`{written}` in `{text}` is not a port: write one number from 1 to 65535"));
     };
     if written.starts_with('0') {
         faults.push("a port has no leading zeros");
     }
     if (scheme, number) == ("https", 443) || (scheme, number) == ("http", 80) {
-        faults.push("browsers leave the scheme's own port out");
+        faults.push("browsers omit the default port of the scheme");
         return Ok(None);
     }
     Ok(Some(number))
 }
 
-/// Returns the host as the URL standard serializes it. If `host` is an IPv6 address, it has no closing bracket.
+/// Returns the host in the form in which the URL standard writes it. For an IPv6 address, `host` is `[::1` without the closing
+/// bracket, and the result is `[::1]`.
 fn read_host(text: &str, wildcard: bool, host: &str, faults: &mut Vec<&'static str>) -> Result<String, String> {
     if let Some(address) = host.strip_prefix('[') {
         let Ok(address) = address.parse::<Ipv6Addr>() else {
@@ -154,18 +157,18 @@ fn read_host(text: &str, wildcard: bool, host: &str, faults: &mut Vec<&'static s
         };
         let canonical = format!("[{}", serialise_ipv6(address));
         if canonical != host {
-            faults.push("an IPv6 address has one shortest form");
+            faults.push("browsers send an IPv6 address in its shortest form");
         }
         return Ok(canonical + "]");
     }
     if host == "*" && !wildcard {
         return Err(format!(
-            "`{text}` has `*` as its whole host: write `*` for every origin, or `https://*.example.com`"
+            "`{text}` has only `*` as its host: write `*` for every origin, or `https://*.example.com`"
         ));
     }
     if host.contains(['*', '^', '$', '(', ')', '|', '+', '%']) {
         return Err(format!(
-            "`{text}` has a pattern within its host: only whole labels at its start, as `https://*.example.com`"
+            "`{text}` has a pattern within its host: write `*` only for whole labels at the start, as in `https://*.example.com`"
         ));
     }
     let lower = host.to_ascii_lowercase();
@@ -174,7 +177,7 @@ fn read_host(text: &str, wildcard: bool, host: &str, faults: &mut Vec<&'static s
     }
     let name = lower.strip_suffix('.').unwrap_or(&lower);
     if name != lower {
-        faults.push("a dot at the end makes it another host");
+        faults.push("with a dot at the end, it is another host");
     }
     if name.len() > LONGEST_HOST || !is_labels(name.as_bytes()) {
         return Err(format!("`{text}` has no valid host name: {ACCEPTED}"));
@@ -192,12 +195,12 @@ fn read_host(text: &str, wildcard: bool, host: &str, faults: &mut Vec<&'static s
 /// Refuses wildcards below public suffixes, where anyone can register names. Only the best-known public suffixes are listed.
 fn check_domain(text: &str, scheme: &str, domain: &str) -> Result<(), String> {
     if !matches!(scheme, "http" | "https") {
-        return Err(format!("`{text}` has a wildcard with another scheme than `https` or `http`"));
+        return Err(format!("`{text}` has a wildcard, which is accepted only with the scheme `https` or `http`"));
     }
     let shared = !domain.contains('.') && domain != "localhost";
     if shared || domain.starts_with('[') || SHARED_SUFFIXES.contains(&domain) {
         return Err(format!(
-            "`{text}` takes in everyone under `{domain}`: name your own domain, as `{scheme}://*.example.com`"
+            "`{text}` would match the domains of other owners below `{domain}`: write your own domain, as in `{scheme}://*.example.com`"
         ));
     }
     Ok(())

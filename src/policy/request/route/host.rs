@@ -1,4 +1,4 @@
-//! The hosts of routes. The exact host has precedence, then the longest `*.suffix`, then any host.
+//! The hosts of routes, of which the most specific one wins: the exact host, then the longest `*.suffix`, then any host.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -8,7 +8,7 @@ use super::literals::{Literals, PathSegment};
 use crate::config::url::ends_in_number;
 use crate::policy::request::guard;
 
-/// A host pattern of a route.
+/// The hosts that a route matches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HostPattern {
     /// Matches exactly this host.
@@ -23,7 +23,7 @@ impl HostPattern {
     /// Parses `api.example.com`, `*.example.com` or `*`.
     ///
     /// # Errors
-    /// Returns the problem of the text, as a message for its author.
+    /// Returns a message that explains the fault to the author of the text.
     pub fn parse(text: &str) -> Result<Self, HostPatternFault> {
         let fault = |problem: String| Err(HostPatternFault { text: text.to_owned(), problem });
         if text == "*" {
@@ -31,13 +31,13 @@ impl HostPattern {
         }
         let name = text.strip_prefix("*.").unwrap_or(text);
         if name.contains('*') {
-            return fault("`*` matches the whole host or, as in `*.example.com`, for its first labels".into());
+            return fault("write `*` only as the whole host, or for its first labels as in `*.example.com`".into());
         }
         if !name.is_ascii() {
-            return fault("a host outside ASCII is written in its `xn--` form".into());
+            return fault("write a host outside ASCII in its `xn--` form".into());
         }
         if name.contains("//") {
-            return fault("write the host alone, without scheme and path".into());
+            return fault("write only the host, without scheme and path".into());
         }
         let host = match guard::read_host(name.as_bytes()) {
             Ok(host) => host,
@@ -121,7 +121,7 @@ impl Hosts {
         }
     }
 
-    /// Returns an iterator over all roots with their host patterns, sorted by text.
+    /// Returns an iterator over all roots with their host patterns: first the patterns with a name, sorted by name, then `*`.
     pub(super) fn iter(&self) -> impl Iterator<Item = (HostPattern, TrieNodeId)> {
         let mut named: Vec<(&str, TrieNodeId)> = self.named.iter().map(|(_, text, root)| (text, root)).collect();
         named.sort_unstable();
@@ -144,7 +144,7 @@ impl Hosts {
     }
 }
 
-/// The parent of all hosts. Their table is separate from the trie, so all entries can have the same parent.
+/// The parent id of all entries in the table of hosts. The table contains only hosts, so the entries need no different parents.
 const NO_PARENT: TrieNodeId = 0;
 
 #[cfg(test)]
@@ -172,11 +172,11 @@ mod tests {
     #[test]
     fn invalid_host_patterns_are_explained() {
         for (text, message) in [
-            ("api.*.com", "`*` matches the whole host or, as in `*.example.com`, for its first labels"),
-            ("*example.com", "`*` matches the whole host or, as in `*.example.com`, for its first labels"),
+            ("api.*.com", "write `*` only as the whole host, or for its first labels as in `*.example.com`"),
+            ("*example.com", "write `*` only as the whole host, or for its first labels as in `*.example.com`"),
             ("example.com:443", "routes match the host without its port: write `example.com`"),
-            ("https://example.com", "write the host alone, without scheme and path"),
-            ("café.example", "a host outside ASCII is written in its `xn--` form"),
+            ("https://example.com", "write only the host, without scheme and path"),
+            ("café.example", "write a host outside ASCII in its `xn--` form"),
             ("", "the host is empty"),
             ("256.0.0.1", "a host that ends in a number is an IPv4 address: four numbers from 0 to 255"),
             ("0x7f.1", "a host that ends in a number is an IPv4 address: four numbers from 0 to 255"),

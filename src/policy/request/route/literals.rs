@@ -2,8 +2,8 @@
 //!
 //! A lookup costs the same for a node with one child and for a node with ten thousand children.
 //!
-//! The keys come only from the operator, and requests only look them up. So a cheap hash function is safe against collision
-//! attacks.
+//! The keys come only from the operator, and requests only look them up. So clients cannot create collisions, and a cheap hash
+//! function is sufficient.
 
 use super::id::TrieNodeId;
 use crate::policy::request::guard::percent;
@@ -41,7 +41,8 @@ impl<'a> PathSegment<'a> {
     }
 }
 
-/// The literal children of all nodes. The table uses open addressing, has a power of two of slots, and uses at most half of them.
+/// The literal children of all nodes, in an open-addressing table. The number of slots is a power of two, and at most half of
+/// the slots are used.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Literals {
     /// Each slot contains the index of an edge plus one. Zero means that the slot is free.
@@ -100,13 +101,13 @@ impl Literals {
     }
 }
 
-/// Mixes the parent into the hash, so that equal texts of different nodes get different slots. Uses the upper half, which is well
-/// mixed.
+/// Mixes the parent into the hash, so that equal texts below different nodes usually get different slots. Returns the upper half
+/// of the product, because its bits are mixed better.
 fn slot(parent: TrieNodeId, hash: u64) -> usize {
     ((hash ^ u64::from(parent)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
 }
 
-/// Hashes eight bytes with each multiplication. The last step includes the remaining bytes and the length.
+/// Hashes eight bytes with each multiplication. The last multiplication includes the remaining bytes and the length.
 fn hash_words(text: &str) -> u64 {
     let (words, rest) = text.as_bytes().as_chunks::<8>();
     let state = words.iter().fold(0, |state, word| mix(state, u64::from_le_bytes(*word)));
@@ -114,7 +115,7 @@ fn hash_words(text: &str) -> u64 {
     mix(state, last | (text.len() as u64) << 56)
 }
 
-/// Computes the hash of `hash_words` from single bytes.
+/// Computes the same hash as `hash_words`, from single bytes.
 fn hash_bytes(bytes: impl Iterator<Item = u8>) -> u64 {
     let (mut state, mut word, mut len) = (0, 0, 0_u64);
     for byte in bytes {

@@ -103,7 +103,7 @@ impl<'t> Allowed<'t> {
         self.any = true;
     }
 
-    /// Returns `true` if no route matches the path.
+    /// Returns `true` if no route matches the host and path.
     pub fn is_empty(&self) -> bool {
         !self.any && self.known == 0 && self.other.is_empty()
     }
@@ -125,7 +125,8 @@ impl<'t> Allowed<'t> {
         self.any || named
     }
 
-    /// Returns the methods in alphabetical order. `GET` includes `HEAD` (RFC 9110 §9.3.2), and every path has `OPTIONS`.
+    /// Returns the methods in alphabetical order. If a route accepts `GET`, the list also contains `HEAD` (RFC 9110 §9.3.2). If
+    /// any route matches, the list also contains `OPTIONS`.
     pub fn methods(&self) -> Vec<&'t str> {
         if self.is_empty() {
             return Vec::new();

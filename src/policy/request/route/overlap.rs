@@ -1,6 +1,7 @@
-//! Reports routes that match the same request, and which of these routes is selected.
+//! Finds pairs of routes that match the same request, and reports which of the two routes is selected.
 //!
-//! Every route is selected for some request, because `insert` reports two routes that match the same requests as a conflict.
+//! Every route is selected for some request, because [`super::RouteTableBuilder::insert`] refuses two routes that match exactly
+//! the same requests.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -31,7 +32,8 @@ pub struct Overlaps<'t, T> {
 }
 
 impl<T> RouteTable<T> {
-    /// Returns up to `limit` pairs of overlapping routes. The number of steps is bounded for every table.
+    /// Returns up to `limit` pairs of overlapping routes. The search stops after a maximum number of steps, so its time is
+    /// bounded for every table.
     pub fn overlaps(&self, limit: usize) -> Overlaps<'_, T> {
         let mut children: HashMap<TrieNodeId, Vec<(&str, TrieNodeId)>> = HashMap::new();
         for (parent, text, child) in self.trie.literals() {
@@ -71,10 +73,12 @@ impl<T> RouteTable<T> {
         let method = pair.method.as_ref().map_or("any method", Method::as_str);
         let explanation = match (hosts, &pair.by_method) {
             (Some((narrow, wide)), _) => {
-                format!("{method}: `{won}` at `{narrow}` before `{lost}` at `{wide}`, the host being more specific")
+                format!(
+                    "{method}: `{won}` at `{narrow}` wins over `{lost}` at `{wide}`, because its host is more specific"
+                )
             }
-            (None, true) => format!("{method}: of two routes for `{won}`, the one that names the method"),
-            (None, false) => format!("{method}: `{won}` before `{lost}`, the path being more specific"),
+            (None, true) => format!("{method}: of two routes for `{won}`, the one that names the method wins"),
+            (None, false) => format!("{method}: `{won}` wins over `{lost}`, because its path is more specific"),
         };
         Some(Overlap { winner, loser, explanation })
     }
@@ -88,7 +92,8 @@ struct OverlapPair {
     by_method: bool,
 }
 
-/// Walks two subtrees of the trie in parallel. The left node is at least as specific as the right node.
+/// Finds overlaps between the routes below two nodes of the trie, by visiting both subtrees in parallel. In all functions,
+/// `left` is the node or endpoint whose routes win over the routes of `right`.
 struct OverlapWalk<'t> {
     trie: &'t Trie,
     children: HashMap<TrieNodeId, Vec<(&'t str, TrieNodeId)>>,
@@ -119,7 +124,7 @@ impl<'t> OverlapWalk<'t> {
         }
     }
 
-    /// Finds overlaps between routes below the left node and routes below the right node. The left node is more specific.
+    /// Finds overlaps between the routes below two nodes. Routes below `left_id` win over routes below `right_id`.
     fn apart(&mut self, left_id: TrieNodeId, right_id: TrieNodeId) {
         let (Some(left), Some(right)) = (self.step(left_id), self.step(right_id)) else { return };
         self.between(left.exact, right.exact);
@@ -144,8 +149,8 @@ impl<'t> OverlapWalk<'t> {
         }
     }
 
-    /// Visits every endpoint below a node. These endpoints also match the `{.+}` at this node, which does not match an empty
-    /// rest of the path.
+    /// Visits every endpoint below a node whose paths also match the `{.+}` at this node. The endpoint of an empty segment is
+    /// left out, because `{.+}` does not match an empty rest of the path.
     fn each_longer(&mut self, id: TrieNodeId, mut visit: impl FnMut(&mut Self, u32)) {
         let first = self.trie.node(id).and_then(|node| node.param);
         let literals = self.literals(id);
@@ -159,8 +164,8 @@ impl<'t> OverlapWalk<'t> {
         }
     }
 
-    /// Compares routes with the same pattern. A named method has precedence over any method, and a `HEAD` route has precedence
-    /// over a `GET` route, which serves `HEAD` otherwise.
+    /// Compares routes with the same pattern. A named method has precedence over any method. A `HEAD` route has precedence over
+    /// a `GET` route, which would otherwise serve `HEAD`.
     fn within(&mut self, endpoint: Option<u32>) {
         let Some(endpoint) = self.trie.endpoint_at(endpoint) else { return };
         for (method, winner) in endpoint.entries() {
@@ -208,7 +213,7 @@ impl<'t> OverlapWalk<'t> {
     }
 }
 
-/// Returns a method that both arguments accept; `Some(None)` means any method.
+/// Returns a method that both arguments accept: `Some(None)` if both accept any method, `None` if they have no method in common.
 fn shared<'m>(one: Option<&'m Method>, two: Option<&'m Method>) -> Option<Option<&'m Method>> {
     match (one, two) {
         (None, method) | (method, None) => Some(method),
@@ -220,7 +225,7 @@ fn shared<'m>(one: Option<&'m Method>, two: Option<&'m Method>) -> Option<Option
     }
 }
 
-/// Returns `true` if `route` serves the method. Other routes with the same pattern may serve it instead.
+/// Returns `true` if `route` serves the method. If it returns `false`, another route with the same pattern serves the method.
 fn takes(endpoint: &Endpoint, method: Option<&Method>, route: RouteId) -> bool {
     method.is_none_or(|method| endpoint.route(method) == Some(route))
 }

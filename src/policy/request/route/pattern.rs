@@ -27,7 +27,7 @@ impl RoutePattern {
     /// Parses a pattern.
     ///
     /// # Errors
-    /// Returns the first invalid segment and what is accepted instead, as a message for the author.
+    /// Returns a message for the author, which describes the first fault and the accepted form.
     pub fn parse(text: &str) -> Result<Self, PatternFault> {
         let fault = |problem: String| PatternFault { text: text.to_owned(), problem };
         let Some(rest) = text.strip_prefix('/') else {
@@ -35,26 +35,28 @@ impl RoutePattern {
         };
         if text.contains('?') {
             return Err(fault(
-                "a route matches the path alone: leave out the query (a literal `?` is written `%3F`)".into(),
+                "a route matches only the path: remove the query (a literal `?` is written `%3F`)".into(),
             ));
         }
         let count = rest.split('/').count();
         if count > MAX_SEGMENTS {
-            return Err(fault(format!("{count} segments (at most {MAX_SEGMENTS})")));
+            return Err(fault(format!("the path has {count} segments (at most {MAX_SEGMENTS} are accepted)")));
         }
         let mut segments: Vec<Segment> = Vec::with_capacity(count);
         for (at, piece) in rest.split('/').enumerate() {
             let last = at + 1 == count;
             let in_segment = |problem: String| fault(format!("segment {} `{piece}`: {problem}", at + 1));
             if piece.is_empty() && !last {
-                return Err(in_segment("an empty segment (`//`) never reaches a route".into()));
+                return Err(in_segment(
+                    "remove the empty segment (`//`), because requests with one are refused".into(),
+                ));
             }
             let segment = Segment::parse(piece).map_err(in_segment)?;
             if segment == Segment::Tail && !last {
-                return Err(in_segment("`{.+}` takes the rest of the path, so it must be last".into()));
+                return Err(in_segment("`{.+}` matches the rest of the path, so it must be last".into()));
             }
             if matches!(segment, Segment::Param(_)) && segments.contains(&segment) {
-                return Err(in_segment("an earlier segment has this name".into()));
+                return Err(in_segment("an earlier segment has the same parameter name".into()));
             }
             segments.push(segment);
         }
@@ -74,8 +76,8 @@ impl RoutePattern {
         self.text.strip_suffix(TAIL)?.strip_suffix('/')
     }
 
-    /// Returns the normalized text of the pattern. Patterns that differ only in their escapes have the same normalized text, and
-    /// parsing the normalized text gives an equal pattern.
+    /// Returns the normalized text of the pattern. Patterns that differ only in their escapes have the same normalized text. A
+    /// pattern that is parsed from the normalized text matches the same requests.
     ///
     /// To compare two patterns, compare their normalized texts and not the written texts: `/%61` and `/a` match the same
     /// requests.
@@ -132,7 +134,7 @@ impl Segment {
         }
         if piece.contains(['{', '}']) {
             return Err(
-                "a parameter takes a whole segment, as in `/{name}/` (a literal brace is written `%7B` or `%7D`)"
+                "a parameter must be a whole segment, as in `/{name}/` (a literal brace is written `%7B` or `%7D`)"
                     .into(),
             );
         }
@@ -143,8 +145,8 @@ impl Segment {
     }
 }
 
-/// Detects the parameter and wildcard syntax of other routers. As literals, they would match no request, and the author would
-/// not notice the mistake.
+/// Detects the parameter and wildcard syntax of other routers. As literals, they would match almost no request, and the author
+/// would not notice the mistake.
 fn other_dialect(piece: &str) -> Option<String> {
     let inner = piece.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     let wildcard = matches!(piece, "*" | "**")
@@ -152,7 +154,7 @@ fn other_dialect(piece: &str) -> Option<String> {
         || inner.is_some_and(|inner| inner.ends_with(":.*") || inner.ends_with(":.+"));
     if wildcard {
         return Some(
-            "the rest of a path is written `{.+}`, one segment `{name}` (a literal `*` is written `%2A`)".into(),
+            "write the rest of a path as `{.+}`, and one segment as `{name}` (a literal `*` is written `%2A`)".into(),
         );
     }
     let name = piece.strip_prefix(':').filter(|name| is_name(name))?;
@@ -256,10 +258,10 @@ mod tests {
     fn pattern_errors_name_the_problem_and_the_accepted_form() {
         for (text, problem) in [
             ("users", "a path starts with `/`: write `/users`"),
-            ("/a?x=1", "a route matches the path alone: leave out the query (a literal `?` is written `%3F`)"),
-            ("/a//b", "segment 2 ``: an empty segment (`//`) never reaches a route"),
-            ("/{.+}/a", "segment 1 `{.+}`: `{.+}` takes the rest of the path, so it must be last"),
-            ("/{a}/{a}", "segment 2 `{a}`: an earlier segment has this name"),
+            ("/a?x=1", "a route matches only the path: remove the query (a literal `?` is written `%3F`)"),
+            ("/a//b", "segment 2 ``: remove the empty segment (`//`), because requests with one are refused"),
+            ("/{.+}/a", "segment 1 `{.+}`: `{.+}` matches the rest of the path, so it must be last"),
+            ("/{a}/{a}", "segment 2 `{a}`: an earlier segment has the same parameter name"),
             (
                 "/{a-b}",
                 "segment 1 `{a-b}`: a parameter's name has letters, digits and `_` and does not start with a digit: write `{a_b}`",
@@ -267,7 +269,7 @@ mod tests {
             ("/{1}", "segment 1 `{1}`: a parameter's name has letters, digits and `_` and does not start with a digit"),
             (
                 "/{a}.json",
-                "segment 1 `{a}.json`: a parameter takes a whole segment, as in `/{name}/` (a literal brace is written `%7B` or `%7D`)",
+                "segment 1 `{a}.json`: a parameter must be a whole segment, as in `/{name}/` (a literal brace is written `%7B` or `%7D`)",
             ),
             ("/:id", "segment 1 `:id`: a parameter is written `{id}` (a literal `:` is written `%3A`)"),
             (
@@ -280,14 +282,17 @@ mod tests {
                 "/100%",
                 "segment 1 `100%`: no request can contain this: a `%` without two hex digits (a literal one is written `%25`)",
             ),
-            ("/a;b", "segment 1 `a;b`: no request can contain this: `;`, behind which some servers ignore the rest"),
+            (
+                "/a;b",
+                "segment 1 `a;b`: no request can contain this: `;`, because some servers ignore the rest of the segment",
+            ),
             ("/\u{85}", "segment 1 `\u{85}`: no request can contain this: an escaped control character"),
         ] {
             assert_eq!(RoutePattern::parse(text).unwrap_err().to_string(), format!("`{text}`: {problem}"));
         }
         for text in ["/*", "/a/**", "/{*rest}", "/{.*}", "/{rest...}", "/{rest:.*}", "/{.+:x}"] {
             let message = RoutePattern::parse(text).unwrap_err().to_string();
-            assert!(message.contains("the rest of a path is written `{.+}`"), "{message}");
+            assert!(message.contains("write the rest of a path as `{.+}`"), "{message}");
         }
         let deep = "/a".repeat(MAX_SEGMENTS);
         assert!(RoutePattern::parse(&deep).is_ok() && RoutePattern::parse(&format!("{deep}/a")).is_err());

@@ -1,4 +1,4 @@
-//! Properties of the route table. They are tested against a reference that sorts all matching routes by how specific they are.
+//! Properties of the route table, tested against a reference that sorts all matching routes by how specific they are.
 
 use std::collections::BTreeSet;
 
@@ -130,7 +130,7 @@ fn expected_allow(routes: &[WrittenRoute], kept: &[usize], host: &str, path: &st
     allow.into_iter().collect()
 }
 
-/// Stores failing cases next to this file. They run first the next time.
+/// Stores failing cases next to this file. The next run tests them first.
 fn regressions() -> Option<Box<dyn FailurePersistence>> {
     Some(Box::new(FileFailurePersistence::WithSource("regressions")))
 }

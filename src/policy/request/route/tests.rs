@@ -1,4 +1,4 @@
-//! Tests of route precedence. Each table tests one rule.
+//! Tests of route precedence, with one table for each rule.
 
 use super::*;
 #[cfg(target_os = "unknown")]
@@ -154,9 +154,9 @@ fn overlaps_report_which_route_wins_and_why() {
     assert_eq!(
         explanations,
         [
-            "POST: `/admin/a` at `x.test` before `/admin/{.+}` at `*`, the host being more specific",
-            "GET: of two routes for `/admin/{.+}`, the one that names the method",
-            "GET: `/admin/health` before `/admin/{.+}`, the path being more specific",
+            "POST: `/admin/a` at `x.test` wins over `/admin/{.+}` at `*`, because its host is more specific",
+            "GET: of two routes for `/admin/{.+}`, the one that names the method wins",
+            "GET: `/admin/health` wins over `/admin/{.+}`, because its path is more specific",
         ]
     );
     assert!(report.complete);

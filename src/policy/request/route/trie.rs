@@ -1,4 +1,4 @@
-//! Stores the patterns of all routes as one tree of segments.
+//! Stores the patterns of all routes in one trie, whose edges are path segments.
 //!
 //! A lookup does not copy the path.
 

@@ -1,4 +1,4 @@
-//! Keywords for arrays: `items`, `prefixItems`, `contains`, and unevaluated items.
+//! Validates arrays: the keywords `prefixItems`, `items`, `contains` and `unevaluatedItems`.
 
 use super::{Judge, JudgeStep, Mode, SeenMembers, size};
 use crate::strict_json::schema::id::SchemaNodeId;

@@ -1,4 +1,4 @@
-//! Keywords that check only the value itself.
+//! Validates the keywords that need no other schema, such as `type`, `enum`, `minimum` and `maxLength`.
 
 use super::{size, weight};
 use crate::strict_json::number::Number;
@@ -6,7 +6,8 @@ use crate::strict_json::schema::keyword::{Keyword, Types};
 use crate::strict_json::schema::order::{all_differ, equal};
 use crate::strict_json::tree::Json;
 
-/// Returns `true` if a value meets a keyword, or if the keyword does not apply to the type of the value. `Judge` checks patterns.
+/// Returns `true` if a value meets a keyword, or if the keyword does not apply to the type of the value. `Judge::assertion`
+/// handles `pattern`, `required` and `dependentRequired` without this function.
 pub(super) fn holds(keyword: &Keyword, value: &Json<'_>) -> bool {
     match (keyword, value) {
         (Keyword::Nothing, _) => false,
@@ -24,14 +25,14 @@ pub(super) fn holds(keyword: &Keyword, value: &Json<'_>) -> bool {
     }
 }
 
-/// Returns the number of steps that the check of this keyword costs.
+/// Returns the number of steps that count for the check of this keyword.
 pub(super) fn cost(keyword: &Keyword, value: &Json<'_>) -> u64 {
     match (keyword, value) {
         (Keyword::MinLength(_) | Keyword::MaxLength(_), Json::Text(text)) => size(text.len()) / 64,
         (Keyword::UniqueItems, value @ Json::List(_)) => weight(value) * 4,
         (Keyword::Values(values), Json::Number(number)) => size(values.len()) * (8 + size(number.text().len())) / 64,
         (Keyword::Values(values), _) => size(values.len()) / 8,
-        // Dividing one digit takes as long as scanning sixteen letters.
+        // Dividing one digit takes as long as comparing sixteen characters.
         (Keyword::MultipleOf(_), Json::Number(number)) => size(number.text().len()) / 4,
         (_, Json::Number(number)) => size(number.text().len()) / 64,
         _ => 0,

@@ -1,4 +1,4 @@
-//! Keywords that apply further schemas to the same value.
+//! Validates the keywords that apply other schemas to the same value: `allOf`, `anyOf`, `oneOf`, `if` and `dependentSchemas`.
 
 use super::{Judge, Mode, SeenMembers};
 use crate::strict_json::schema::id::SchemaNodeId;
@@ -29,7 +29,7 @@ impl<'s> Judge<'s> {
         let mut holds = false;
         for id in all {
             holds |= self.in_place(*id, value, Mode::ResultOnly, seen.as_deref_mut());
-            // If evaluated members are tracked, all branches are applied, because each matching branch adds to the set.
+            // If evaluated members are tracked, all branches are applied, because each matching branch adds its members.
             if holds && !self.program.tracks {
                 break;
             }
@@ -84,8 +84,8 @@ impl<'s> Judge<'s> {
         self.each(named.map(|(_, id)| id), value, mode, seen)
     }
 
-    /// Returns `true` if all schemas match. The function is inlined, because an additional stack frame would reduce the
-    /// possible depth of schemas.
+    /// Returns `true` if all schemas match. The function is inlined, because another stack frame in each level of the recursion
+    /// would reduce the depth that fits on the stack.
     #[inline(always)]
     fn each<'v>(
         &mut self,

@@ -1,4 +1,4 @@
-//! Keywords for objects: named members, members that match a pattern, and other members.
+//! Validates objects: their members, the names of their members, and required members.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,8 @@ impl<'s> Judge<'s> {
         mut seen: SeenMembers<'_, 'v>,
     ) -> bool {
         let mut holds = self.spend(size(members.named.len()) / 8);
-        // Cheap schemas are applied first. If one member decides which branch applies, all other branches then fail early.
+        // Cheap schemas are applied first. A schema such as `{ "const": "card" }` for one member can then rule out a branch of
+        // `anyOf` or `oneOf` before the expensive schemas of the branch are applied.
         for is_cheap in [true, false] {
             for (name, id) in &members.named {
                 if self.program.node(*id).is_some_and(|node| node.is_cheap) != is_cheap {
@@ -45,7 +46,8 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    /// Checks a member against the patterns, or as an additional member if no pattern matches.
+    /// Applies the schemas of all matching `patternProperties` to a member. Applies `additionalProperties` if no pattern matches
+    /// and `properties` does not contain the name.
     #[inline(never)]
     fn any_member<'v>(
         &mut self,
@@ -75,7 +77,8 @@ impl<'s> Judge<'s> {
         holds
     }
 
-    /// Checks an additional member. If no additional members are allowed, the finding points to the object, not to the member.
+    /// Applies the schema for additional or unevaluated members to a member. If the schema is `false`, the pointer of the finding
+    /// leads to the object, because the name of the member comes from the client.
     fn left_over(&mut self, keyword: &'s Keyword, id: SchemaNodeId, value: &Json<'_>, mode: Mode) -> bool {
         if self.takes_nothing(id) {
             self.spend(1) && self.check(false, keyword, mode)

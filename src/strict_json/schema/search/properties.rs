@@ -1,4 +1,4 @@
-//! Tests that the search agrees with the engine of `regex-automata` for the same automaton.
+//! Tests that the search finds the same matches as the engine of `regex-automata`.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -16,8 +16,8 @@ struct Effect {
     status: u16,
     /// The identity headers that the upstream received, or `None` if the upstream received no request.
     identity: Option<BTreeMap<String, String>>,
-    /// The CORS headers that the client received. The values of lists are sorted and trimmed, because order and spacing have no
-    /// meaning.
+    /// The CORS headers that the client received. The elements of lists are sorted, trimmed and in lower case, because browsers
+    /// ignore these differences.
     cors: BTreeMap<String, String>,
 }
 
@@ -31,8 +31,8 @@ struct Probe {
     cors: bool,
 }
 
-/// Sends the same requests to all variants. Checks the effect of each request and that it is the same for all variants. Returns
-/// the number of comparisons between variants.
+/// Sends the same requests to all variants. Returns an error if a request does not have the expected effect, or if its effect
+/// differs between variants. Otherwise returns the number of comparisons between variants.
 pub fn verify(variants: &[(&str, &Process)], site: &Site, upstream: &Upstream) -> Result<usize> {
     let mut compared = 0;
     for algorithm in site.algorithms() {
@@ -41,7 +41,8 @@ pub fn verify(variants: &[(&str, &Process)], site: &Site, upstream: &Upstream) -
             for (name, process) in variants {
                 let context = || format!("{} {}, {name}", algorithm.name(), probe.what);
                 let mut effect = observe(process, upstream, &probe.request).with_context(context)?;
-                // Browsers accept any successful status for a preflight (Fetch §4.8, CORS-preflight fetch, step 7).
+                // Browsers accept any successful status for a preflight (Fetch §4.8, CORS-preflight fetch, step 7), so 204 and
+                // 200 have the same effect.
                 if probe.what == PREFLIGHT && effect.status == 204 {
                     effect.status = 200;
                 }
@@ -52,15 +53,25 @@ pub fn verify(variants: &[(&str, &Process)], site: &Site, upstream: &Upstream) -
                 if !probe.cors {
                     effect.cors.clear();
                 }
-                ensure!(effect.status == probe.status, "{}: {} instead of {}", context(), effect.status, probe.status);
-                ensure!(effect.identity.is_some() == probe.forwarded, "{}: forwarded wrongly: {effect:?}", context());
+                ensure!(
+                    effect.status == probe.status,
+                    "{}: status {} instead of {}",
+                    context(),
+                    effect.status,
+                    probe.status
+                );
+                ensure!(
+                    effect.identity.is_some() == probe.forwarded,
+                    "{}: forwarded or not, against the expectation: {effect:?}",
+                    context()
+                );
                 if probe.forwarded {
                     ensure!(effect.identity == Some(due()), "{}: wrong identity: {effect:?}", context());
                 }
                 match &first {
                     None => first = Some((name, effect)),
                     Some((other, due)) => {
-                        ensure!(*due == effect, "{}: not as {other}:\n{effect:#?}\n{due:#?}", context());
+                        ensure!(*due == effect, "{}: differs from {other}:\n{effect:#?}\n{due:#?}", context());
                         compared += 1;
                     }
                 }

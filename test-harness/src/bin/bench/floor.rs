@@ -1,6 +1,7 @@
-//! Measures the cost of the ABI alone with modules that make the same host calls as Portcullis and decide nothing.
+//! Builds modules that make the same host calls as Portcullis but decide nothing.
 //!
-//! A Wasm filter with the same effect cannot be cheaper, so only the cost above this floor is caused by Portcullis itself.
+//! The cost of such a module is the cost of Wasm and its ABI. A Wasm filter with the same effect cannot be cheaper, so only the
+//! cost above this floor is caused by Portcullis itself.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use wasm_encoder::Instruction;
 /// The behaviour of a module on every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Floor {
-    /// Makes only the host call that routes the request to the upstream.
+    /// Makes one host call for a request: it sets the header that selects the upstream.
     Idle,
     /// Makes the host calls for a forwarded request: sets identity headers on the request and CORS headers on the response.
     Forwards,
@@ -22,7 +23,7 @@ pub enum Floor {
     Counts,
 }
 
-/// Writes the module into `directory`.
+/// Writes the module to a file in `directory` and returns the path of the file.
 pub fn write(floor: Floor, directory: &Path) -> Result<PathBuf> {
     let file = directory.join(format!("floor-{floor:?}.wasm").to_lowercase());
     fs::write(&file, build(floor)?).with_context(|| format!("{}", file.display()))?;
@@ -141,7 +142,7 @@ impl Calls {
         call(function, &[&[map], name.as_slice(), rest].concat())
     }
 
-    /// Adds bytes to the data. Returns their address and their length.
+    /// Adds bytes to the data. Returns their address in the module's memory and their length.
     fn place(&mut self, bytes: &[u8]) -> [i32; 2] {
         if self.data.is_empty() {
             self.data.resize(ROOM_FOR_RESULTS, 0);

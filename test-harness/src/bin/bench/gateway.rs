@@ -1,4 +1,4 @@
-//! Sets Portcullis up like an operator does: `portcullis generate envoy` converts a document to an Envoy configuration.
+//! Sets up Portcullis as an operator does: `portcullis generate envoy` creates the Envoy configuration from a document.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ impl Gateway {
         ensure!(output.status.success(), "`portcullis generate envoy {}` failed:\n{said}", file.display());
         let text = String::from_utf8(output.stdout)?;
         let mut bootstrap: Value =
-            serde_saphyr::from_str(&text).map_err(|error| anyhow::anyhow!("generated: {error}"))?;
+            serde_saphyr::from_str(&text).map_err(|error| anyhow::anyhow!("the generated configuration: {error}"))?;
         if !site.audit {
             let log = bootstrap.pointer_mut(ACCESS_LOG).context("the generated configuration has no access log")?;
             *log = json!([]);

@@ -12,7 +12,8 @@ use crate::tables::{CACHED, OURS, RunSize, RunningVariant, TokenPool, benchmark}
 use crate::tokens::Algorithm;
 use crate::variant::BenchContext;
 
-/// Measures the same requests with and without the limit. The rows show the total cost and the cost of the limit alone.
+/// Measures the same requests with and without the limit. Returns one row with the total cost, and one row with the cost of only
+/// the limit.
 pub fn table(context: &BenchContext, size: &RunSize, tokens: &TokenPool) -> Result<Vec<Row>> {
     let token = tokens.hot(Algorithm::Rs256)?;
     let free = context.site(1);
@@ -40,7 +41,7 @@ pub fn table(context: &BenchContext, size: &RunSize, tokens: &TokenPool) -> Resu
     Ok(rows)
 }
 
-/// Returns a row with the cost of the limit alone: for each round, the cost with the limit minus the cost without it.
+/// Returns a row with the cost of only the limit: for each round, the cost with the limit minus the cost without it.
 fn alone(whole: &Row) -> Row {
     let mut row = Row::of_requests(LIMITS, format!("{}, the limit alone", whole.name), vec![P5_ALONE]);
     for (with, without) in [(CACHED, CACHED_FREE), (OURS, OURS_FREE)] {
@@ -52,7 +53,7 @@ fn alone(whole: &Row) -> Row {
 }
 
 /// Checks that a variant refuses a caller that has used up the limit, and still accepts another caller. The limit refills slowly,
-/// so a few additional requests may pass.
+/// so this check sends ten additional requests and expects that at least one of them is refused.
 fn check_limit(variant: &RunningVariant, path: &str, token: &str) -> Result<()> {
     let greedy = site::call_of(path, token, "greedy");
     let process: &Process = &variant.process;
@@ -62,7 +63,7 @@ fn check_limit(variant: &RunningVariant, path: &str, token: &str) -> Result<()> 
     for _ in 0..10 {
         refused |= load.ask(&greedy)?.status == 429;
     }
-    ensure!(refused, "{} lets {CALLS} requests and ten more pass", variant.name);
+    ensure!(refused, "{} refused none of ten requests after the {CALLS} allowed requests", variant.name);
     let modest = site::call_of(path, token, "modest");
     ensure!(load.ask(&modest)?.status == 200, "{} refuses another caller", variant.name);
     Ok(())

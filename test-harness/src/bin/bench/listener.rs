@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-/// Returns a bootstrap with these filters before the router and one virtual host. If `log` contains fields, Envoy writes an
-/// access log with these fields.
+/// Returns an Envoy bootstrap with the virtual host `host`. The HTTP filters in `filters` run before the router. If `log` is
+/// `Some`, Envoy writes an access log with these JSON fields.
 pub fn bootstrap(port: u16, upstream: u16, log: Option<Value>, mut filters: Vec<Value>, host: &Value) -> Value {
     filters.push(filter("router", "router.v3.Router", json!({ "suppress_envoy_headers": true })));
     let access_log = log.map(|fields| {

@@ -41,7 +41,7 @@ impl Load {
     /// Sends the first `count` requests of `requests`. Returns an error if a response has another status than `status`.
     ///
     /// One thread uses the connections in turn. While it waits for the oldest response, all other connections have an outstanding
-    /// request. Therefore the proxy is never idle, and the client needs only two system calls per request.
+    /// request. Therefore the proxy always has work, and the client needs only two system calls per request.
     pub fn drive(&mut self, requests: &mut dyn Iterator<Item = &[u8]>, count: usize, status: u16) -> Result<()> {
         let width = self.connections.len().min(count);
         let mut tally = BTreeMap::<u16, usize>::new();
@@ -102,10 +102,13 @@ impl Connection {
         loop {
             let got = match self.stream.read(&mut chunk) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                got => got.context("no whole answer")?,
+                got => got.context("the response is not complete")?,
             };
             if got == 0 {
-                bail!("the connection was closed within an answer: {}", String::from_utf8_lossy(&self.received));
+                bail!(
+                    "the connection was closed before the response was complete: {}",
+                    String::from_utf8_lossy(&self.received)
+                );
             }
             self.received.extend(chunk.iter().take(got));
             if let Some(status) = whole(&self.received)? {
@@ -121,7 +124,7 @@ fn whole(received: &[u8]) -> Result<Option<u16>> {
     let Some(head_length) = received.windows(4).position(|end| end == b"\r\n\r\n") else { return Ok(None) };
     let head = String::from_utf8_lossy(received.get(..head_length).unwrap_or_default());
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.context("an answer without a status")?;
+    let status = status.context("the response has no status")?;
     if status == NO_CONTENT {
         return Ok(Some(status));
     }
@@ -133,7 +136,7 @@ fn whole(received: &[u8]) -> Result<Option<u16>> {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>())?.ok()
     });
-    let length = length.with_context(|| format!("an answer without a length:\n{head}"))?;
+    let length = length.with_context(|| format!("the response has no valid content-length:\n{head}"))?;
     Ok((received.len() >= head_length + 4 + length).then_some(status))
 }
 

@@ -1,4 +1,4 @@
-//! The machine and the software versions of a run, because figures of different machines cannot be compared.
+//! Records the machine and the software versions of a run, because figures from different machines cannot be compared.
 
 use std::fs;
 use std::path::Path;
@@ -22,8 +22,7 @@ pub struct Machine {
     pub commit: String,
     /// The date of the run in UTC.
     pub date: String,
-    /// The average number of runnable threads in the minute before the run. A value above 0.5 means that other processes were
-    /// running.
+    /// The load average of the minute before the run. A value above 0.5 means that other processes used the CPU.
     pub load: f64,
 }
 
@@ -33,7 +32,7 @@ impl Machine {
         let version = said(Command::new(envoy).arg("--version"))?;
         // `…/envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`
         let stamp = version.split_once("version: ").and_then(|(_, stamp)| stamp.split('/').nth(1));
-        let version = stamp.context("Envoy does not tell its version")?.to_owned();
+        let version = stamp.context("`envoy --version` printed no version")?.to_owned();
         let info = fs::read_to_string("/proc/cpuinfo")?;
         let mut models = info.lines().filter(|line| line.starts_with("model name"));
         let cores = models.clone().count();

@@ -101,8 +101,8 @@ fn run(context: &BenchContext, size: &RunSize, tokens: &TokenPool) -> Result<Vec
     Ok(rows)
 }
 
-/// Returns the paths of the module that `make wasm` builds and of the command line in this program's folder. If `RIVALS_ONLY` is
-/// set, returns `None`, and the benchmark measures only the baselines.
+/// Returns the path of the module that `make wasm` builds, and the path of `portcullis` in the folder of this program. If the
+/// environment variable `RIVALS_ONLY` is set, returns `None`, and the benchmark measures only the baselines.
 fn gateway() -> Result<Option<Gateway>> {
     if std::env::var_os("RIVALS_ONLY").is_some() {
         return Ok(None);

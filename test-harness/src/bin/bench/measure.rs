@@ -8,7 +8,7 @@ use crate::load::Load;
 use crate::process::Process;
 use crate::row::Row;
 
-/// A variant and the load that it gets.
+/// A variant and the requests that are sent to it.
 #[derive(Debug)]
 pub struct VariantRun {
     /// The name of the variant in the tables.
@@ -41,7 +41,7 @@ pub struct Requests {
 pub struct Benchmark {
     /// The row, which has no figures before the run.
     pub row: Row,
-    /// The variants, in the order of their turns.
+    /// The variants, in the order in which they are measured.
     pub runs: Vec<VariantRun>,
 }
 
@@ -57,8 +57,8 @@ impl Requests {
         Rc::new(Self { list, warm_up, warm_up_status: 0, again: true })
     }
 
-    /// Creates a list in which each request is sent only once. `warm_up` must get status 200. It warms up the proxy without using
-    /// one of the requests.
+    /// Creates a list in which each request is sent only once. `warm_up` is a different request with the expected status 200. It
+    /// warms up the proxy, so that no request of the list is needed for this.
     pub fn once(list: Vec<Vec<u8>>, warm_up: Vec<u8>) -> Rc<Self> {
         Rc::new(Self { list, warm_up, warm_up_status: 200, again: false })
     }

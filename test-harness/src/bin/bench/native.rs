@@ -1,4 +1,4 @@
-//! The baselines: Envoy without filters, and Envoy's own `jwt_authn`, `cors` and `rbac` filters for the same task as Portcullis.
+//! Configures the baselines: Envoy without filters, and Envoy's own filters for the same task as Portcullis.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -22,8 +22,8 @@ pub fn bare(site: &Site, port: u16) -> Value {
     listener::bootstrap(port, site.upstream, None, vec![], &routes)
 }
 
-/// Returns the bootstrap of an Envoy with Envoy's own filters. `cache` is the number of tokens that `jwt_authn` caches; 0
-/// disables the cache.
+/// Returns the bootstrap of an Envoy with the filters `cors`, `jwt_authn` and `rbac`, and with `local_ratelimit` if the site
+/// has a limit. `cache` is the number of tokens that `jwt_authn` caches; 0 disables the cache.
 pub fn filters(site: &Site, port: u16, cache: u32, table: Table) -> Result<Value> {
     let mut chain = vec![
         listener::filter("cors", "cors.v3.Cors", json!({})),
@@ -64,8 +64,8 @@ fn jwt_authn(site: &Site, cache: u32) -> Result<Value> {
     }))
 }
 
-/// Returns the configuration of `local_ratelimit`. Envoy creates one bucket for each value of the header on first use. By
-/// default, it would keep only twenty buckets.
+/// Returns the configuration of `local_ratelimit`. Envoy creates a bucket when it first receives a value of the header
+/// [`CALLER`]. By default, Envoy would keep only twenty buckets.
 fn local_ratelimit() -> Value {
     let always = json!({ "default_value": { "numerator": 100 } });
     let bucket = |tokens: u64| json!({ "max_tokens": tokens, "tokens_per_fill": tokens, "fill_interval": "86400s" });
@@ -130,7 +130,7 @@ fn tree(routes: impl Iterator<Item = (String, Value)>) -> Value {
     json!({ "matcher_tree": { "input": { "name": "path", "typed_config": path }, "prefix_match_map": { "map": map } } })
 }
 
-/// Returns a route to the upstream that only callers with the scope may use.
+/// Returns a route to the upstream that is open only to callers with the scope [`SCOPE`].
 fn protected(matching: Value) -> Value {
     let scopes = json!({
         "filter": "envoy.filters.http.jwt_authn",

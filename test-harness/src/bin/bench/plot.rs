@@ -1,4 +1,4 @@
-//! Plots the results as SVG: the ratio and the limit of each goal, on a logarithmic axis.
+//! Plots the ratio and the limit of each goal as SVG, on a logarithmic axis; goals without a ratio are omitted.
 
 use std::fmt::Write;
 

@@ -37,7 +37,7 @@ pub struct Launch<'a> {
     pub port: u16,
     /// The number of Envoy's workers.
     pub workers: usize,
-    /// Whether Envoy runs on one core that no other process of the benchmark uses. Otherwise it may use all cores.
+    /// `true` if Envoy runs only on the core that no other process of the benchmark uses, `false` if it can use both cores.
     pub pinned: bool,
     /// The environment variables of Envoy, in addition to PATH.
     pub environment: &'a [(String, String)],
@@ -67,7 +67,7 @@ impl Launch<'_> {
             let ended = process.child.try_wait()?;
             if ended.is_some() || timer.milliseconds() > PATIENCE_MS {
                 let tail: String = fs::read_to_string(&log)?.chars().take(3000).collect();
-                bail!("Envoy `{}` ({}) does not serve:\n{tail}", self.name, file.display());
+                bail!("Envoy `{}` ({}) did not respond:\n{tail}", self.name, file.display());
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -91,7 +91,12 @@ impl Process {
         for thread in fs::read_dir(self.proc("task"))? {
             // The first number is the time on the CPU in nanoseconds (kernel documentation, scheduler/sched-stats).
             let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-            sum += text.split(' ').next().unwrap_or_default().parse::<u64>().context("no schedstat in this kernel")?;
+            sum += text
+                .split(' ')
+                .next()
+                .unwrap_or_default()
+                .parse::<u64>()
+                .context("the kernel provides no schedstat")?;
         }
         Ok(sum)
     }
@@ -99,8 +104,12 @@ impl Process {
     /// Returns the resident memory of Envoy in KiB.
     pub fn resident_kib(&self) -> Result<u64> {
         let status = fs::read_to_string(self.proc("status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        line.split_whitespace().next().and_then(|number| number.parse().ok()).context("no number in VmRSS")
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("/proc/<pid>/status has no VmRSS")?;
+        line.split_whitespace()
+            .next()
+            .and_then(|number| number.parse().ok())
+            .context("VmRSS in /proc/<pid>/status is not a number")
     }
 
     fn answers(&self, probe: &[u8]) -> bool {
@@ -126,7 +135,9 @@ pub fn pin_self() -> Result<()> {
     if pinned.context("`taskset` (package util-linux) cannot be started")?.success() {
         return Ok(());
     }
-    bail!("the bench needs two cores: core {ENVOY_CORE} for Envoy, core {OTHER_CORE} for client and upstream")
+    bail!(
+        "the benchmark needs two cores: core {ENVOY_CORE} for Envoy, and core {OTHER_CORE} for the client and the upstream"
+    )
 }
 
 const ENVOY_CORE: &str = "0";

@@ -11,7 +11,7 @@ use crate::site::{self, Site};
 use crate::tables::{CACHED, OURS};
 use crate::variant::BenchContext;
 
-/// Measures the milliseconds from the start of Envoy to its first response. Envoy may use all cores, because it compiles the
+/// Measures the milliseconds from the start of Envoy to its first response. Envoy can use both cores, because it compiles the
 /// module on several threads.
 pub fn start_up(context: &BenchContext, site: &Site, rounds: usize) -> Result<Row> {
     let mut row = Row {

@@ -1,4 +1,4 @@
-//! A row of the results, with the figures of each round and the goals.
+//! A row of the results: the figures of each round, and the goals that they are checked against.
 
 use crate::spread::Spread;
 
@@ -38,7 +38,7 @@ pub struct Goal {
 pub struct Verdict {
     /// The goal that was checked.
     pub goal: Goal,
-    /// The variant that the variant under test was compared with.
+    /// The variant that the variant under test was compared with, or `None` if the limit applies to the figure itself.
     pub against: Option<&'static str>,
     /// The spread of the ratio, or of the figure, over the rounds.
     pub value: Spread,
@@ -58,8 +58,8 @@ impl Row {
         }
     }
 
-    /// Returns the cost of a variant for each round. If `added` is set and the row has figures of [`BARE`], these figures are
-    /// subtracted.
+    /// Returns the cost of a variant for each round, or `None` if the variant was not measured. If `added` is `true` and the row
+    /// has figures for [`BARE`], these figures are subtracted.
     pub fn cost(&self, variant: &str, added: bool) -> Option<Vec<f64>> {
         let whole = self.of(variant)?;
         match self.of(BARE) {

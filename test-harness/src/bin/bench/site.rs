@@ -9,7 +9,7 @@ pub struct Site {
     pub routes: usize,
     /// Whether the issuer uses a shared secret instead of public keys.
     pub shared_secret: bool,
-    /// Whether each request writes one JSON line to an access log.
+    /// Whether Envoy writes one JSON line to an access log for each request.
     pub audit: bool,
     /// Whether each caller may send only [`CALLS`] requests per day. The header [`CALLER`] identifies the caller.
     pub limited: bool,
@@ -20,12 +20,12 @@ pub struct Site {
 }
 
 impl Site {
-    /// Creates a site with `routes` routes and public keys.
+    /// Creates a site with `routes` protected routes, public keys and an access log, and without limits.
     pub fn new(upstream: u16, routes: usize) -> Self {
         Self { routes, shared_secret: false, audit: true, limited: false, json_api: false, upstream }
     }
 
-    /// Selects the issuer whose tokens are signed with `algorithm`.
+    /// Returns this site with an issuer that signs tokens with `algorithm`.
     pub fn verifying(self, algorithm: Algorithm) -> Self {
         Self { shared_secret: algorithm == Algorithm::Hs256, ..self }
     }

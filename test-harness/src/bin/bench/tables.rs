@@ -1,4 +1,4 @@
-//! Defines the tables: the load of each row, the variants to compare, and the goals.
+//! Defines the tables of the benchmark: the requests of each row, the variants to compare, and the goals.
 
 use std::rc::Rc;
 
@@ -23,7 +23,7 @@ pub struct RunSize {
     pub requests: usize,
     /// The number of tokens in each round that no variant has seen before.
     pub cold: usize,
-    /// For the table of live tokens: how many tokens take turns.
+    /// The numbers of tokens that are sent in turn, one number for each row of the table `Valid tokens in rotation`.
     pub live: &'static [usize],
     /// The numbers of routes in the route tables.
     pub routes: &'static [usize],
@@ -36,31 +36,32 @@ pub struct RunSize {
 pub struct TokenPool(Vec<(Algorithm, Vec<String>)>);
 
 impl TokenPool {
-    /// Mints the tokens for each algorithm: one hot token, live tokens that take turns, and fresh tokens for every round.
+    /// Mints the tokens for each algorithm: one token that is sent repeatedly, and tokens that are sent only once. For RS256, it
+    /// also mints the tokens that are sent in turn.
     pub fn mint(size: &RunSize) -> Result<Self> {
         let enough =
             |algorithm: Algorithm| tokens::mint(algorithm, 1, 2 + living(size, algorithm) + size.rounds * size.cold);
         Ok(Self(Algorithm::ALL.iter().map(|algorithm| Ok((*algorithm, enough(*algorithm)?))).collect::<Result<_>>()?))
     }
 
-    /// Returns a valid token.
+    /// Returns a valid RS256 token.
     pub fn any(&self) -> Result<&str> {
         self.hot(Algorithm::Rs256)
     }
 
-    /// Returns the token that is sent again and again.
+    /// Returns the token that is sent repeatedly, so that variants with a cache have cached it.
     pub(crate) fn hot(&self, algorithm: Algorithm) -> Result<&str> {
         let all = self.0.iter().find(|(name, _)| *name == algorithm);
         all.and_then(|(_, tokens)| tokens.first()).map(String::as_str).context("no hot token was minted")
     }
 
-    /// Returns the live tokens, which take turns.
+    /// Returns `count` RS256 tokens that are sent in turn, or no tokens if fewer were minted.
     fn live(&self, count: usize) -> &[String] {
         self.beside(Algorithm::Rs256).get(..count).unwrap_or_default()
     }
 
-    /// Returns tokens that have not been sent yet. Live tokens are not included, because variants with a cache may have cached
-    /// them.
+    /// Returns the tokens that are sent only once. The tokens from [`TokenPool::live`] are not included, because variants with a
+    /// cache might have cached them.
     fn fresh(&self, size: &RunSize, algorithm: Algorithm) -> &[String] {
         self.beside(algorithm).get(living(size, algorithm)..).unwrap_or_default()
     }
@@ -75,7 +76,7 @@ fn living(size: &RunSize, algorithm: Algorithm) -> usize {
     if algorithm == Algorithm::Rs256 { size.live.iter().copied().max().unwrap_or_default() } else { 0 }
 }
 
-/// Measures a warm token and new tokens for each algorithm, and many live tokens for RS256.
+/// Measures a repeated token and new tokens for each algorithm, and many tokens that are sent in turn for RS256.
 pub fn of_tokens(context: &BenchContext, size: &RunSize, tokens: &TokenPool) -> Result<Vec<Row>> {
     let mut benchmarks = Vec::new();
     let mut shared: Vec<Vec<RunningVariant>> = Vec::new();
@@ -107,7 +108,7 @@ pub fn of_tokens(context: &BenchContext, size: &RunSize, tokens: &TokenPool) -> 
         }
         shared.push(variants);
     }
-    // In this row, no variant writes an access log, so the row shows the cost of the decision alone.
+    // In this row, no variant writes an access log, so the row shows the cost of a decision without logging.
     let quiet = Site { audit: false, ..context.site(1) };
     let names = [BARE, CACHED, OURS, FORWARDS, IDLE];
     let variants = context.variants(&quiet, &names)?;
@@ -210,7 +211,8 @@ impl BenchContext {
         Ok(started)
     }
 
-    /// Returns the variants with these names. Variants that need the module are left out if there is no module.
+    /// Returns the variants with these names. Variants that need Portcullis are omitted if only the baselines
+    /// are measured.
     pub fn known(&self, names: &[&'static str]) -> Vec<(&'static str, Variant)> {
         names.iter().filter_map(|name| Some((*name, self.variant(name)?))).collect()
     }
@@ -234,7 +236,7 @@ impl BenchContext {
     }
 }
 
-/// Returns a benchmark in which these variants get the same load. Every response must have status 200.
+/// Returns a benchmark that sends the same requests to each variant in `names`. Every response must have status 200.
 pub(crate) fn benchmark(
     row: Row,
     variants: &[RunningVariant],

@@ -1,4 +1,4 @@
-//! Mints many tokens that differ only in `jti`, signed with the keys of the development issuer.
+//! Mints many tokens that differ only in `jti`, and signs them with the keys of the test issuer.
 
 use anyhow::{Result, bail};
 use base64::Engine;
@@ -41,7 +41,7 @@ impl Algorithm {
         }
     }
 
-    /// Returns the name of the development issuer's key for the algorithm.
+    /// Returns the `kid` of the test issuer's key for the algorithm.
     pub fn kid(self) -> &'static str {
         match self {
             Self::Rs256 => "rsa-1",
@@ -78,7 +78,7 @@ pub fn mint(algorithm: Algorithm, from: usize, to: usize) -> Result<Vec<String>>
     std::thread::scope(|scope| {
         let first = scope.spawn(move || mint_in_process(algorithm, SCOPES, from, middle));
         let mut rest = mint_in_process(algorithm, SCOPES, middle, to)?;
-        let Ok(first) = first.join() else { bail!("the signing thread ended") };
+        let Ok(first) = first.join() else { bail!("the signing thread panicked") };
         let mut tokens = first?;
         tokens.append(&mut rest);
         Ok(tokens)
@@ -92,7 +92,7 @@ pub fn without_scope(algorithm: Algorithm) -> Result<String> {
 
 /// Returns the token with one bit of its signature flipped.
 pub fn forged(token: &str) -> Result<String> {
-    let Some((signed, signature)) = token.rsplit_once('.') else { bail!("a token without dots") };
+    let Some((signed, signature)) = token.rsplit_once('.') else { bail!("the token has no dots") };
     let mut signature = URL_SAFE_NO_PAD.decode(signature)?;
     if let Some(byte) = signature.get_mut(20) {
         *byte ^= 1;

@@ -1,4 +1,4 @@
-//! The variants of the benchmark and how they are started.
+//! The variants of the benchmark, and the functions that start them.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use crate::process::{Launch, Process};
 use crate::site::{self, Site};
 use crate::upstream::Upstream;
 
-/// The proxy in front of the upstream.
+/// A variant: the proxy that the benchmark runs in front of the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
     /// Envoy without filters.
     Bare,
-    /// Envoy with its own filters `jwt_authn`, `cors` and `rbac`. The parameters are the size of the token cache of `jwt_authn`
-    /// and the form of the route table.
+    /// Envoy with its own filters `jwt_authn`, `cors` and `rbac`. The fields are the number of tokens that `jwt_authn` caches,
+    /// and the kind of the route table.
     Native(u32, Table),
     /// Envoy with Portcullis.
     Gateway,
@@ -46,17 +46,17 @@ pub struct BenchContext {
 }
 
 impl BenchContext {
-    /// Creates a context.
+    /// Creates a context. It starts no Envoy and has counted no comparisons.
     pub fn open(envoy: PathBuf, directory: PathBuf, upstream: Upstream, gateway: Option<Gateway>) -> Self {
         Self { envoy, directory, upstream, gateway, compared: Cell::new(0) }
     }
 
-    /// Returns how many comparisons of effects of two variants have succeeded.
+    /// Returns the number of successful comparisons between variants.
     pub fn compared(&self) -> usize {
         self.compared.get()
     }
 
-    /// Adds the number of successful comparisons.
+    /// Adds `compared` to the number of successful comparisons.
     pub fn count(&self, compared: usize) {
         self.compared.set(self.compared.get() + compared);
     }
@@ -71,8 +71,8 @@ impl BenchContext {
         Ok(Rc::new(self.launch(variant, site, 1, true)?.0))
     }
 
-    /// Starts a variant. If `pinned` is set, Envoy runs on the reserved core only. Returns the process and the milliseconds until
-    /// the first response.
+    /// Starts a variant. If `pinned` is `true`, Envoy runs only on the reserved core. Returns the process and the milliseconds
+    /// until the first response.
     pub fn launch(&self, variant: Variant, site: &Site, workers: usize, pinned: bool) -> Result<(Process, f64)> {
         let [port] = ports::free()?;
         let bootstrap = match variant {

@@ -80,25 +80,26 @@ fn soak(count: usize, folder: Option<&str>) -> Result<String> {
         fs::write(folder.join("latest.svg"), watch::plot(&samples, count))?;
     }
     let said = format!(
-        "{count} requests in {seconds} s, {wrong} answered otherwise than they should be; memory {least} to {most} KiB after the first quarter"
+        "{count} requests in {seconds} s, {wrong} with an unexpected response; memory {least} to {most} KiB after the first quarter"
     );
     ensure!(
         wrong == 0 && open == 0 && connections == 0 && waiting == 0,
-        "{said}; {open} requests and {connections} connections left open, and {waiting} requests to upstreams"
+        "{said}; still open at the end: {open} requests, {connections} connections, and {waiting} requests to upstreams"
     );
     // Envoy keeps connections to upstreams for later requests. The number of other open files must not grow, except for a few
     // connections to the admin interface that are still closing.
     ensure!(
         last.files <= first.files + kept + CLOSING,
-        "{said}; {} files are open, {kept} of them connections to upstreams, {} at the start",
+        "{said}; {} files are open ({kept} of them connections to upstreams), but only {} were open at the start",
         last.files,
         first.files
     );
-    ensure!(most <= least + least / 5, "{said}: it grows");
+    ensure!(most <= least + least / 5, "{said}: the memory grew by more than a fifth");
     Ok(said)
 }
 
-/// Runs one client. The client reuses one connection, sends some requests over HTTP/2, and checks every response.
+/// Runs one client. The client sends most requests over one HTTP/1.1 connection, and some over new HTTP/2 connections. It checks
+/// the status of every response.
 fn send(servers: &Servers, port: u16, count: usize, next: &AtomicUsize, wrong: &AtomicU64, seed: u64) -> Result<()> {
     let mut rng = Rng::new(seed * 7919 + 1);
     let mut tokens = Tokens::mint(servers, seed)?;
@@ -118,7 +119,10 @@ fn send(servers: &Servers, port: u16, count: usize, next: &AtomicUsize, wrong: &
         let got = answer.as_ref().map(|answer| answer.status);
         let is_right = got.as_ref().is_ok_and(|status| right.contains(status));
         if !is_right {
-            eprintln!("{} was answered {got:?}, not {right:?}", String::from_utf8_lossy(&request.target));
+            eprintln!(
+                "the response to {} was {got:?} instead of one of {right:?}",
+                String::from_utf8_lossy(&request.target)
+            );
             wrong.fetch_add(1, Ordering::Relaxed);
         }
         let closes =

@@ -1,4 +1,4 @@
-//! The document of the soak test and its mix of requests, each with the correct statuses.
+//! The gateway's document for the soak test, and the mix of requests with the expected statuses of each request.
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use test_harness::scene::document_path;
 use test_harness::token::{Tamper, TokenSpec};
 use test_harness::trial::{HOST, ORIGIN, Servers, bearer, get};
 
-/// Returns the document of [`Servers::policy`] with all other features added.
+/// Returns the document of [`Servers::policy`] with more features, such as permissions, API keys, revocation, schemas and limits.
 pub fn document(servers: &Servers) -> Result<Value> {
     let at = |name: &str| format!("{}{}", servers.issuer.url(), document_path(name));
     publish(servers, 0);
@@ -65,7 +65,7 @@ pub fn publish(servers: &Servers, turn: usize) {
     servers.issuer.documents.publish(&document_path(REVOCATIONS), revoked);
 }
 
-/// The tokens of one client. Its valid token changes regularly.
+/// The tokens of one client. The client replaces its valid token at random times.
 #[derive(Debug)]
 pub struct Tokens {
     /// The valid token.
@@ -87,7 +87,8 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Replaces the valid token with a token for a new subject. There are more subjects than entries in any cache.
+    /// Replaces the valid token with a token for a new subject. In a long run, there are more subjects than any cache has
+    /// entries.
     pub fn renew(&mut self, servers: &Servers, client: u64, number: usize) -> Result<()> {
         self.subject = format!("user-{client}-{number}");
         self.permitted = number.is_multiple_of(2);
@@ -99,7 +100,7 @@ impl Tokens {
     }
 }
 
-/// Returns a request of a random kind and the statuses that are correct.
+/// Returns a request of a random kind, and the statuses that are correct responses to it.
 pub fn request(rng: &mut Rng, tokens: &Tokens, number: usize) -> (Request, &'static [u16]) {
     let own = &tokens.own;
     let post = |path: &str| Request::new("POST", path, HOST);

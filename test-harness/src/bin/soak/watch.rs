@@ -22,7 +22,7 @@ pub fn look(gate: &Gate, requests: usize) -> Result<Sample> {
     let status = fs::read_to_string(format!("{process}/status"))?;
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
     let files = fs::read_dir(format!("{process}/fd"))?.count();
-    Ok(Sample { requests, memory_kib: resident.context("no VmRSS")?, files })
+    Ok(Sample { requests, memory_kib: resident.context("/proc/<pid>/status has no VmRSS")?, files })
 }
 
 /// Returns the sum of a gauge over all clusters.

@@ -10,7 +10,7 @@ use std::str::Chars;
 /// A node of the syntax tree of a pattern.
 #[derive(Debug)]
 pub enum Node {
-    /// One character. If the flag is set, it must be in one of the ranges; otherwise it must be in none of them.
+    /// One character. With `true`, the character must be in one of the ranges. With `false`, it must be in none of them.
     Set(Vec<(char, char)>, bool),
     /// Nodes that match one after the other.
     Sequence(Vec<Node>),
@@ -22,12 +22,12 @@ pub enum Node {
     Start,
     /// `$`.
     End,
-    /// `\b` if the flag is set, otherwise `\B`.
+    /// `\b` for `true`, `\B` for `false`.
     Boundary(bool),
 }
 
-/// Parses a pattern. Returns `None` if the pattern is invalid in the Unicode mode of ECMA-262, or if it needs Unicode tables or
-/// captured groups.
+/// Parses a pattern. Returns `None` if the pattern is invalid in the Unicode mode of ECMA-262, or if it uses Unicode properties,
+/// lookarounds or backreferences, which this engine does not support.
 pub fn parse(pattern: &str) -> Option<Node> {
     let mut reader = Reader { letters: pattern.chars().peekable(), depth: 0 };
     let node = reader.choice()?;

@@ -1,6 +1,7 @@
-//! Lists unusual members of headers and claims: the name, the value as JSON, and the anomaly.
+//! Lists unusual header members, claims and times for random tokens.
 
-/// A member: the name, the value as JSON, and the anomaly. The value may contain further members after a comma.
+/// A member: its name, its value as JSON, and the name of the anomaly. The value may contain further members after a comma. An
+/// empty anomaly means that the gateway must decide as jose does.
 pub type Change = (&'static str, &'static str, &'static str);
 
 /// A placeholder for the value of a member that the token omits.
@@ -141,7 +142,7 @@ pub const CLAIMS: &[Change] = &[
     ("x", "1,", ""),
 ];
 
-/// Times that are not near the current time.
+/// Values of time claims that are far from the current time or are not times.
 pub const TIMES: &[&str] = &[
     ABSENT,
     ABSENT,

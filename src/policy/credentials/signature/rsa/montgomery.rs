@@ -4,8 +4,8 @@
 //!
 //! A number is a list of limbs of 27 bits, lowest limb first. The product of two limbs has 54 bits, so a 64-bit column can sum
 //! 2^10 products without a carry. A multiplication for a modulus n of 8192 bits sums at most 2 × 304 products per column. A
-//! number has at least two bits more than the modulus. So R = 2^(27 × limbs) is over 4n, and factors and products may stay
-//! unreduced below 2n.
+//! number has at least two bits more than the modulus. So R = 2^(27 × limbs) is greater than 4n, and factors and products may
+//! stay unreduced below 2n.
 
 /// An odd modulus, with the values that are computed once for all operations.
 #[derive(Clone)]
@@ -210,7 +210,7 @@ pub fn bit_length(big_endian: &[u8]) -> usize {
     big_endian.first().map_or(0, |first| big_endian.len() * 8 - first.leading_zeros() as usize)
 }
 
-/// Computes the inverse modulo 2^32 by Newton's iteration. Each round doubles the number of correct bits, starting with three.
+/// Computes the inverse modulo 2^32 by Newton's method. Each iteration doubles the number of correct bits, starting with three.
 fn inverse_of_odd(number: u32) -> u32 {
     (0..4).fold(number, |inverse, _| inverse.wrapping_mul(2u32.wrapping_sub(number.wrapping_mul(inverse))))
 }
