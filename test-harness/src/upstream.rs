@@ -159,7 +159,7 @@ impl ResponseSpec {
     }
 
     /// Returns the response body. It describes the received request, has the size that the query specifies, or is the value of
-    /// the request header [`BODY_HEADER`].
+    /// the request header `x-test-body`.
     pub fn body(&self, seen: &Forwarded) -> String {
         let lines: Vec<_> = seen.headers.iter().map(|(name, value)| json!([name, octets::escape(value)])).collect();
         let echo = json!({ "upstream": seen.upstream, "method": seen.method, "path": seen.path, "headers": lines,
