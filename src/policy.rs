@@ -150,7 +150,7 @@ impl Policy {
                     request_id: &progress.plan.request_id,
                 };
                 let forward = Forward::new(&grant, to, &passage, edits);
-                world.note("forward", || to.describe(progress.plan.grpc));
+                world.note("forward", || to.describe());
                 progress.release(forward, rule, request)
             }
         })

@@ -137,8 +137,8 @@ fn explain_reports_that_responses_become_json_api_documents() {
     let line = "forward    to upstream a; responses become JSON:API documents\n";
     assert!(stated("/a", &[]).contains(line), "{}", stated("/a", &[]));
     assert!(!stated("/b", &[]).contains("JSON:API"));
-    // The responses to gRPC requests are never mapped.
-    assert!(!stated("/a", &["--header", "content-type: application/grpc"]).contains("JSON:API"));
+    // The response decides whether it is mapped, not the content type of the request.
+    assert!(stated("/a", &["--header", "content-type: application/grpc"]).contains(line));
     let report: Value = serde_json::from_str(&stated("/a", &["--json"])).unwrap();
     let last = report["stages"].as_array().unwrap().last().unwrap();
     assert_eq!(last["finding"], "to upstream a; responses become JSON:API documents");

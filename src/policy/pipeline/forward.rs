@@ -148,13 +148,13 @@ impl Forward {
 }
 
 impl Destination {
-    /// Describes the destination to an operator. The responses to gRPC requests are never mapped.
-    pub fn describe(&self, is_grpc: bool) -> String {
+    /// Describes the destination to an operator.
+    pub fn describe(&self) -> String {
         let to = match &self.upstream {
             Some(upstream) => format!("to upstream {upstream}"),
             None => "to where the proxy's own routes send it".to_string(),
         };
-        if self.maps_responses() && !is_grpc { format!("{to}; responses become JSON:API documents") } else { to }
+        if self.maps_responses() { format!("{to}; responses become JSON:API documents") } else { to }
     }
 
     /// Returns `true` if the bodies of responses are mapped.
