@@ -46,7 +46,8 @@ pub struct Gateway {
     pub(crate) awaiting_response: RefCell<Vec<(StreamId, Duration)>>,
     /// Counts and limits the bytes of held bodies in the proxy's memory.
     pub(crate) held: Rc<ByteBound>,
-    /// Counts and limits the bytes of held response bodies, so that uploads cannot use the bytes of responses.
+    /// Counts and limits the bytes of held response bodies. This bound is separate from `held`, so that uploads cannot use up the
+    /// memory for responses.
     pub(crate) held_responses: Rc<ByteBound>,
     /// Envoy's buffer limit, the same for every request; `None` if no route holds bodies for checks.
     pub(crate) raised_buffer: Option<u64>,

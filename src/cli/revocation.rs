@@ -67,7 +67,8 @@ fn most_entries(gateway: Option<&Document>) -> usize {
 }
 
 /// Returns a message if an entry contains an issuer, client id or key id that the gateway document does not define, because
-/// such an entry revokes nothing. Client ids and key ids are not checked if the gateway polls its clients.
+/// such an entry revokes nothing. Client ids and key ids are not checked if the document sets `clients_from`,
+/// because the polled client document may define them.
 fn stranger<'e>(entry: &'e Revoked, document: &Document) -> Option<(&'e Place, String)> {
     if let Some(issuer) = &entry.issuer {
         let known = document.issuers.iter().map(|issuer| issuer.issuer.value.as_str());

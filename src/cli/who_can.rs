@@ -33,7 +33,7 @@ pub struct WhoCanOptions {
     /// The host of the request
     #[arg(long, default_value = "gateway.test")]
     host: String,
-    /// The name of a route
+    /// Selects the route with this name
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
     /// The name of an upstream; selects all routes to it
@@ -58,7 +58,7 @@ pub enum WhoCanFormat {
     Csv,
 }
 
-/// A route of the document, its compiled rule, and the verdicts on its clients.
+/// A route, its compiled rule, and for each client whether it can call the route.
 struct AccessEntry<'g> {
     route: &'g Route,
     rule: &'g Rule,

@@ -120,7 +120,7 @@ pub struct RemoteKeys {
     pub uri: At<Url>,
     /// The Envoy cluster through which the filter fetches the key set.
     pub cluster: String,
-    /// The age up to which the filter uses the key set without a refresh. The refresh starts at four fifths of this age.
+    /// How long a fetched key set is fresh. The filter starts a refresh at four fifths of this time.
     pub fresh_for: Duration,
     /// How long the filter continues to use the key set after `fresh_for` while refreshes fail.
     pub stale_for: Duration,

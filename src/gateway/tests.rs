@@ -21,7 +21,7 @@ use crate::protobuf::{Message, Wire};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// A gateway whose rate limit service is a function of the test.
+/// A gateway in which each test supplies the answers of the rate limit service.
 struct TestSite {
     gateway: Gateway,
     host: SimulatedHost<'static>,

@@ -36,7 +36,7 @@ impl Sources {
         self.all_imports().into_iter().filter(|import| !is_ancestor(import)).collect()
     }
 
-    /// Returns every import, including the imports of an ancestor.
+    /// Returns every import, including imports from ancestor modules.
     pub fn all_imports(&self) -> BTreeSet<Import> {
         let mut found = BTreeSet::new();
         for (from, text) in &self.files {
@@ -82,7 +82,7 @@ pub fn cycles(imports: &BTreeSet<Import>) -> Vec<Vec<String>> {
     groups.into_iter().collect()
 }
 
-/// Returns the names of a file's module: `src/policy/world.rs` is `policy::world`, and `src/lib.rs` is the root.
+/// Returns the segments of a file's module path: `policy` and `world` for `src/policy/world.rs`, and none for `src/lib.rs`.
 pub fn names_of(path: &str) -> Vec<String> {
     let names = path.trim_start_matches("src/").trim_end_matches(".rs");
     if names == "lib" { Vec::new() } else { names.split('/').map(str::to_owned).collect() }

@@ -14,8 +14,9 @@ pub fn problems(carrier: &Carrier, gateway: &GatewayFile) -> Vec<Problem> {
     if !plugin.passes_held_bodies.value
         && let Some(bodies) = held_bodies(gateway)
     {
-        let message =
-            format!("must be `true`: the document holds {bodies}, which Envoy otherwise does not pass to the filter");
+        let message = format!(
+            "must be `true`: the document needs {bodies}, and without this setting Envoy does not pass them to the filter"
+        );
         problems.push(Problem { place: plugin.passes_held_bodies.place.clone(), message });
     }
     if let (Some(module), Some(reason)) = (&plugin.module, Module::reason(&gateway.document))

@@ -49,7 +49,7 @@ pub fn notes(document: &Document, policy: &Policy) -> Vec<(Place, String)> {
         .filter(|(_, (_, count))| *count > MAX_NOTES)
         .map(|(name, (place, count))| {
             let others = count - MAX_NOTES;
-            (place, format!("{name} also matches requests that are similar to those of other, stricter routes ({others} not listed)"))
+            (place, format!("{name} also matches requests that are similar to those of other, stricter routes ({others} more notes are not shown)"))
         })
         .collect();
     more.sort();
@@ -367,7 +367,7 @@ mod tests {
         assert_eq!(found.len(), 4);
         assert_eq!(
             found[3],
-            "10: the looser route `ANY /{.+}` also matches requests that are similar to those of other, stricter routes (2 not listed)"
+            "10: the looser route `ANY /{.+}` also matches requests that are similar to those of other, stricter routes (2 more notes are not shown)"
         );
     }
 }

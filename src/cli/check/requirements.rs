@@ -50,8 +50,8 @@ pub fn missing(strict: &Route, loose: &Route) -> Vec<String> {
     missing
 }
 
-/// Returns the requirements of the strict route that a public path does not have. Each item completes the phrase "and therefore
-/// need …" in a note of `looser_routes.rs`.
+/// Returns phrases for the requirements of the strict route that do not apply to a public path. Each item completes the phrase "and
+/// therefore need …" in a note of `looser_routes.rs`.
 pub fn missing_on_public_path(strict: &Route) -> Vec<String> {
     match has_caller(&strict.auth.value) {
         true => vec![NO_CREDENTIAL.to_string()],

@@ -14,8 +14,8 @@ pub fn read(given: Option<&str>) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// Adds the `content-length` header that a client would send, unless the request already has a header with its length or
-/// coding.
+/// Adds the `content-length` header that a client would send, unless the request already has `content-length` or
+/// `transfer-encoding`.
 pub fn announce(request: &mut Vec<(String, String)>, body: &[u8]) {
     let named = |(name, _): &(String, String)| name == "content-length" || name == "transfer-encoding";
     if !body.is_empty() && !request.iter().any(named) {

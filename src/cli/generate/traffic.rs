@@ -21,7 +21,7 @@ pub struct TrafficOptions {
     /// The maximum number of open requests to each upstream; over HTTP/1, also the maximum number of connections
     #[arg(long, value_name = "COUNT", default_value_t = 8192, value_parser = value_parser!(u32).range(1..))]
     pub upstream_max_requests: u32,
-    /// The time in which a client must send a whole request; by default 60s if a route holds bodies back, else 300s
+    /// The longest time in which a client may send a whole request; by default 60s if the filter checks or maps bodies, else 300s
     #[arg(long, value_name = "DURATION", value_parser = timeout)]
     request_timeout: Option<Duration>,
     /// The maximum time without a byte in either direction, for requests and WebSockets

@@ -15,7 +15,9 @@ pub fn parse(text: &str) -> Result<EnvoyVersion, String> {
     };
     if version < OLDEST {
         let lacks = match version < CAN_HOLD_HEADERS {
-            true => format!(": before {CAN_HOLD_HEADERS} headers cannot be held until their body is checked"),
+            true => format!(
+                ": Envoy before {CAN_HOLD_HEADERS} cannot hold the request headers until the filter has checked the body"
+            ),
             false => String::new(),
         };
         return Err(format!(
@@ -73,7 +75,7 @@ mod tests {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse("1.35").unwrap_err().ends_with("tested with 1.36 to 1.40"));
-        assert!(parse("1.34.4").unwrap_err().ends_with("until their body is checked"));
+        assert!(parse("1.34.4").unwrap_err().ends_with("until the filter has checked the body"));
         assert_eq!(parse("1.40").unwrap().notes(), Vec::<String>::new());
         assert_eq!(parse("1.40.0"), parse("1.40"));
         assert!(parse("1.41").unwrap().notes().iter().any(|note| note.contains("not yet with 1.41")));

@@ -33,8 +33,7 @@ pub struct KeysReportOptions {
     /// Report the clients whose owner is not in this file (one owner per line)
     #[arg(long, value_name = "FILE")]
     owners: Option<String>,
-    /// Also check that the audit trail is intact and agrees with the document; by default, the trail in the folder of the
-    /// document
+    /// Also check that the audit trail is intact and agrees with the document; without FILE, the trail in the document's folder
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     trail: Option<Option<PathBuf>>,
     /// The time of the check: 2026-03-01T10:00:00Z or seconds since 1970

@@ -74,8 +74,8 @@ fn rsa_scheme(alg: Algorithm) -> Option<RsaScheme> {
     })
 }
 
-/// Verifies a signature with jwt-compact. The length is checked first, because `try_from_slice` may panic if the signature has
-/// another length than the algorithm requires.
+/// Verifies a signature with jwt-compact. The length is checked first, because `try_from_slice` may panic if the length of
+/// the signature is not the length that the algorithm requires.
 fn by_jwt_compact<A: JwtAlgorithm>(alg: &A, key: &A::VerifyingKey, signing_input: &[u8], signature: &[u8]) -> bool {
     A::Signature::LENGTH.is_none_or(|length| length.get() == signature.len())
         && A::Signature::try_from_slice(signature)

@@ -100,7 +100,7 @@ struct LeaseSlot {
 }
 
 impl Quotas {
-    /// Creates an empty set of at most `most` leases.
+    /// Creates an empty set that can contain up to `most` leases.
     pub fn new(most: usize) -> Quotas {
         let (slots, index, wanted) = (Vec::new(), HashMap::new(), VecDeque::new());
         Quotas { slots, index, most: most.max(1), hand: 0, wanted, health: Health::default() }
@@ -129,7 +129,7 @@ impl Quotas {
             self.wanted.push_back(id);
             self.drop_evicted_calls();
         }
-        // While the service fails, a late call counts as a failure of the service, not as a busy worker.
+        // A late call usually means that the worker is busy. While the service fails, the service is the more likely cause.
         let fails = self.health.is_failing() && state == QuotaState::Late;
         (id, if fails { QuotaState::Failed } else { state })
     }

@@ -29,7 +29,7 @@ use crate::policy::world::World;
 pub struct Progress {
     /// The audit record, as far as it is known.
     pub audit: AuditRecord,
-    /// The parts of the response, as far as they are known.
+    /// The response headers that are known so far, and whether the client uses gRPC.
     pub plan: ResponsePlan,
     pub(in crate::policy) rule: Option<Rc<Rule>>,
     /// The client's target without credentials, for the `self` link of a mapped response; empty if the route maps no responses.
@@ -166,7 +166,7 @@ impl Progress {
         Reply { status: answer.status, headers, body: answer.body.clone(), grpc: None, details: "static_route" }
     }
 
-    /// Builds and records the reply to a preflight. The reply has only the CORS headers of the preflight answer.
+    /// Builds and records the reply to a preflight. The reply gets its CORS headers from `answer` only, not from the plan.
     pub(in crate::policy) fn answer_preflight(&mut self, rule: &Rule, answer: PreflightAnswer) -> Reply {
         self.plan.cors = None;
         self.audit.route = Some(rule.name.clone());

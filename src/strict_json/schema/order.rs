@@ -1,4 +1,4 @@
-//! Compares JSON values for equality as JSON Schema defines it (Core §4.2.2), with a total order that agrees with it.
+//! Equality of JSON values as JSON Schema defines it (Core §4.2.2), and a total order, with which `uniqueItems` sorts the items.
 
 use std::cmp::Ordering;
 

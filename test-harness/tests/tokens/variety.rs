@@ -187,7 +187,7 @@ fn reencoded(rng: &mut Rng, text: String, odd: &mut Vec<&'static str>) -> String
             odd.push("padding");
             format!("{text}{}", &"=="[text.len() % 4 - 2..])
         }
-        // The unused bits of the last character are zero. The next character of the alphabet has the lowest of these bits set.
+        // The next character of the base64url alphabet sets the lowest unused bit. The text then decodes to the same bytes.
         2 | 3 if text.len() % 4 > 1 => {
             odd.push("stray bits");
             let (kept, last) = text.split_at(text.len() - 1);

@@ -17,7 +17,7 @@ pub type WindowStates = [WindowState; MAX_WINDOWS];
 pub struct CellPlace {
     /// The index of the entry in the cell.
     pub at: usize,
-    /// The states of the caller's windows. If the caller has no entry yet, they are an upper bound of the caller's debt.
+    /// The states of the caller's windows. If the caller has no entry yet, they may show more debt than the caller has.
     pub states: WindowStates,
     /// The new initial debt of callers without an entry; `None` if this caller replaces no entry with debt.
     floor: Option<WindowStates>,

@@ -56,5 +56,5 @@ impl Health {
 const MAX_FAILURES: u32 = 3;
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-/// The time for which a worker is assumed to stay busy.
+/// How long calls get the longer timeout after a call ended without an answer.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -121,7 +121,7 @@ fn names(value: Option<&Json<'_>>) -> BTreeSet<String> {
     }
 }
 
-/// Checks the resources of a document against the items of the body, without the code of the mapping.
+/// Compares the resources of a document with the items of the body. Does not call the mapping, so that its faults show.
 fn check_resources(body: &str, document: &[u8]) {
     let (body, document) = (read(body.as_bytes()), read(document));
     let items = list(member_of(&body, "items").unwrap());

@@ -19,7 +19,7 @@ pub enum Floor {
     Forwards,
     /// Makes the host calls for a request that is refused with 401.
     Refuses,
-    /// Routes the request to the upstream and logs [`CHUNK`] for each call for a part of the response body.
+    /// Routes the request to the upstream, and logs [`CHUNK`] each time Envoy calls `proxy_on_response_body`.
     Counts,
 }
 
@@ -142,7 +142,7 @@ impl Calls {
         call(function, &[&[map], name.as_slice(), rest].concat())
     }
 
-    /// Adds bytes to the data. Returns their address in the module's memory and their length.
+    /// Appends bytes to the module's data segment. Returns their address in the module's memory and their length.
     fn place(&mut self, bytes: &[u8]) -> [i32; 2] {
         if self.data.is_empty() {
             self.data.resize(ROOM_FOR_RESULTS, 0);
