@@ -27,7 +27,7 @@ pub struct JsonApiSettings {
     pub meta: Vec<(At<String>, Option<At<String>>)>,
     /// The top-level links.
     pub links: LinkSettings,
-    /// The maximum size of the upstream's body, in bytes.
+    /// The maximum size of the upstream's body and of the document, in bytes.
     pub max_bytes: usize,
     /// Whether the body of an error response becomes the `detail` of the JSON:API error.
     pub error_detail: bool,

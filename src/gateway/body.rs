@@ -82,13 +82,7 @@ impl BodyState {
         if self.inspection.as_ref().is_some_and(|inspection| inspection.is_too_large(size)) {
             return true;
         }
-        match &mut self.held {
-            Some(held) => held.resize(size),
-            none => {
-                *none = held.hold(size);
-                none.is_some()
-            }
-        }
+        held.resize(&mut self.held, size)
     }
 
     /// Counts all bytes that Envoy may buffer for a waiting request whose body Envoy does not report (envoy-facts §2.7). `raised`

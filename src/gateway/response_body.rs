@@ -41,68 +41,37 @@ impl ResponseBody {
     /// Records a part of the body. `size` is the total size of the held body, which Envoy reports (envoy-facts §2.7).
     pub fn arrive(&mut self, size: usize, ended: bool, bound: &Rc<ByteBound>) -> Step {
         self.size = Some(size);
-        let fault = if self.is_dropped { None } else { self.hold(size, bound) };
-        match fault {
+        match if self.is_dropped { None } else { self.hold(size, bound) } {
             Some(fault) if !self.response.is_error() => return Step::Finish(fault),
             Some(_) => (self.is_dropped, self.held) = (true, None),
             None => {}
         }
         match (ended, self.is_dropped) {
-            (true, true) => Step::Finish(Arrived::Dropped),
-            (true, false) => Step::Finish(Arrived::Whole),
+            (true, true) => Step::Finish(Body::Lost),
+            (true, false) => Step::Read,
             (false, true) => Step::Drop,
             (false, false) => Step::Wait,
         }
     }
 
     /// Counts the held bytes. Returns the reason if the body cannot be held.
-    fn hold(&mut self, size: usize, bound: &Rc<ByteBound>) -> Option<Arrived> {
+    fn hold(&mut self, size: usize, bound: &Rc<ByteBound>) -> Option<Body<'static>> {
         if self.response.is_too_large(size) {
-            return Some(Arrived::TooLarge);
+            return Some(Body::TooLarge);
         }
-        let fits = match &mut self.held {
-            Some(held) => held.resize(size),
-            none => {
-                *none = bound.hold(size);
-                none.is_some()
-            }
-        };
-        (!fits).then_some(Arrived::Crowded)
+        (!bound.resize(&mut self.held, size)).then_some(Body::Crowded)
     }
 }
 
 /// What follows a part of the body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     /// Hold the part, and wait for more.
     Wait,
     /// Drop the part, and wait for more.
     Drop,
-    /// Finish the response.
-    Finish(Arrived),
-}
-
-/// The state of a body when its response is finished.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arrived {
-    /// The body is complete and held.
-    Whole,
-    /// The body of an error is complete, but it was dropped.
-    Dropped,
-    /// The body exceeds the maximum size of its route.
-    TooLarge,
-    /// The held bytes of this worker exceed their bound.
-    Crowded,
-}
-
-impl Arrived {
-    /// Returns the body for the response stage. `bytes` are the bytes that the proxy returned for a complete body of this size.
-    pub fn body(self, bytes: &[u8], size: usize) -> Body<'_> {
-        match self {
-            Arrived::Whole if bytes.len() == size => Body::Whole(bytes),
-            Arrived::Whole | Arrived::Dropped => Body::Lost,
-            Arrived::TooLarge => Body::TooLarge,
-            Arrived::Crowded => Body::Crowded,
-        }
-    }
+    /// Read the complete body, and finish the response.
+    Read,
+    /// Finish the response without the bytes of its body, for this reason.
+    Finish(Body<'static>),
 }

@@ -6,7 +6,7 @@ use super::{Stage, Transaction};
 use crate::config::json_api::MAPS_RESPONSES;
 use crate::gateway::command::{Command, Flow, Level};
 use crate::gateway::host::Host;
-use crate::gateway::response_body::{Arrived, ResponseBody, Step};
+use crate::gateway::response_body::{ResponseBody, Step};
 use crate::gateway::{Gateway, log};
 use crate::policy::checks::body::Body;
 use crate::policy::respond::response::{Response, ResponseHead};
@@ -65,17 +65,16 @@ impl Transaction {
         host: &mut Host<'_>,
     ) -> Vec<Command> {
         let mut commands = Vec::new();
+        self.forget_awaited_response(gateway);
         let Some(body) = &mut self.response_body else { return commands };
-        if !body.has_begun() {
-            gateway.awaiting_response.borrow_mut().retain(|(id, _)| *id != self.id);
-        }
         match body.arrive(size, ended, &gateway.held_responses) {
             Step::Wait => {}
             Step::Drop => commands.push(Command::ReplaceResponseBody { held: size, body: Vec::new() }),
-            Step::Finish(arrived) => {
-                let bytes = if arrived == Arrived::Whole { host.stream.response_body(size) } else { Vec::new() };
-                self.finish_response(gateway, arrived.body(&bytes, size), host, &mut commands);
+            Step::Read => {
+                let bytes = host.stream.response_body(size);
+                self.finish_response(gateway, Body::held(&bytes, size), host, &mut commands);
             }
+            Step::Finish(body) => self.finish_response(gateway, body, host, &mut commands),
         }
         commands
     }
@@ -90,12 +89,22 @@ impl Transaction {
     pub fn on_silent_response(&mut self, gateway: &Gateway, host: &mut Host<'_>) -> Vec<Command> {
         let mut commands = Vec::new();
         if MAPS_RESPONSES && self.response_body.is_some() {
-            let text = "no part of a response arrived for 30 s: the upstream is slow, or the plugin needs \
-                        `allow_on_headers_stop_iteration: true`";
-            commands.push(log(Level::Error, text.to_string()));
+            let text = format!(
+                "no part of a response arrived for {} s: the upstream is slow, or the plugin needs \
+                 `allow_on_headers_stop_iteration: true`",
+                MAX_SILENCE.as_secs()
+            );
+            commands.push(log(Level::Error, text));
             self.finish_response(gateway, Body::Withheld, host, &mut commands);
         }
         commands
+    }
+
+    /// Removes the response from those of which no part of the body has arrived.
+    pub(super) fn forget_awaited_response(&self, gateway: &Gateway) {
+        if self.response_body.as_ref().is_some_and(|body| !body.has_begun()) {
+            gateway.awaiting_response.borrow_mut().retain(|(id, _)| *id != self.id);
+        }
     }
 
     fn finish_response(

@@ -85,11 +85,7 @@ impl Transaction {
         let size = self.body.size();
         let too_large = inspection.is_too_large(size);
         let bytes = if too_large || size == 0 { Vec::new() } else { host.stream.body(size) };
-        let body = match bytes.len() == size {
-            _ if too_large => Body::TooLarge,
-            true => Body::Whole(&bytes),
-            false => Body::Lost,
-        };
+        let body = if too_large { Body::TooLarge } else { Body::held(&bytes, size) };
         self.judge(gateway, *inspection, body, host, commands);
         if self.stage == Stage::Forwarded {
             self.body.end_hold();
@@ -261,9 +257,8 @@ impl Transaction {
     pub(super) fn end(&mut self, gateway: &Gateway) {
         self.end_waiting(gateway, Stage::Replied);
         self.body.end_hold();
-        if self.response_body.take().is_some_and(|body| !body.has_begun()) {
-            gateway.awaiting_response.borrow_mut().retain(|(id, _)| *id != self.id);
-        }
+        self.forget_awaited_response(gateway);
+        self.response_body = None;
     }
 }
 

@@ -44,6 +44,13 @@ pub enum Body<'b> {
     Crowded,
 }
 
+impl<'b> Body<'b> {
+    /// Returns the body of this size that the proxy holds. `bytes` are the bytes that the proxy returned.
+    pub fn held(bytes: &'b [u8], size: usize) -> Body<'b> {
+        if bytes.len() == size { Body::Whole(bytes) } else { Body::Lost }
+    }
+}
+
 impl BodyCheck {
     /// Returns `true` if the request must have a body.
     pub fn is_required(&self) -> bool {

@@ -103,14 +103,8 @@ impl BodyCopy {
     fn grow(&mut self, needed: usize, most: u64, bound: &Rc<ByteBound>) -> bool {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let doubled = self.bytes.capacity().saturating_mul(2).min(most).max(needed);
-        let mut hold = |capacity: usize| match &mut self.held {
-            Some(held) => held.resize(capacity),
-            none => {
-                *none = bound.hold(capacity);
-                none.is_some()
-            }
-        };
-        let Some(capacity) = [doubled, needed].into_iter().find(|capacity| hold(*capacity)) else { return false };
+        let mut hold = |capacity: &usize| bound.resize(&mut self.held, *capacity);
+        let Some(capacity) = [doubled, needed].into_iter().find(|capacity| hold(capacity)) else { return false };
         self.bytes.reserve_exact(capacity - self.bytes.len());
         true
     }

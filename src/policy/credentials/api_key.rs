@@ -84,7 +84,7 @@ fn checksum(text: &str) -> [u8; CHECKSUM] {
 pub struct KeyPlaces(pub Vec<KeyPlace>);
 
 impl KeyPlaces {
-    /// Finds the key of a request. A request with two keys is refused, even if the keys are equal, because it is unclear which
+    /// Finds the API key of a request. A request with two keys is refused, even if the keys are equal, because it is unclear which
     /// key applies.
     pub fn find<'r>(&self, request: &Request<'r>, query: Option<&'r str>) -> Result<Option<Cow<'r, [u8]>>, Rejection> {
         let mut found: Option<Cow<'r, [u8]>> = None;

@@ -42,6 +42,18 @@ impl ByteBound {
         held.resize(bytes).then_some(held)
     }
 
+    /// Changes the size of a share, or reserves it if there is none yet. Returns `false` and changes nothing if too few bytes are
+    /// free.
+    pub fn resize(self: &Rc<Self>, share: &mut Option<HeldBytes>, bytes: usize) -> bool {
+        match share {
+            Some(held) => held.resize(bytes),
+            none => {
+                *none = self.hold(bytes);
+                none.is_some()
+            }
+        }
+    }
+
     /// Returns the total number of reserved bytes.
     pub fn held(&self) -> u64 {
         self.held.get()

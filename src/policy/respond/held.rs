@@ -9,7 +9,7 @@ use super::json_api::Mapping;
 pub struct ResponseMapping {
     /// The mapping to JSON:API.
     pub mapping: Mapping,
-    /// The maximum size of the upstream's body, in bytes.
+    /// The maximum size of the upstream's body and of the document, in bytes.
     pub max_bytes: usize,
     /// Whether the body of an error response becomes the `detail` of the error.
     pub error_detail: bool,

@@ -22,7 +22,7 @@ pub(super) fn begin(
     now: Duration,
     edits: &mut Vec<HeaderEdit>,
 ) -> Option<Response> {
-    if !MAPS_RESPONSES {
+    if !MAPS_RESPONSES || !matches!(head.status, 200..=203 | 304 | 400..=599) {
         return None;
     }
     let mapping = progress.mapping().filter(|_| head.is_forwarded)?.clone();
@@ -42,7 +42,7 @@ pub(super) fn begin(
         // A cache updates its stored response from these headers, so they must describe the mapped body too (RFC 9111 §4.3.4).
         edits.extend(describe(etag.as_deref(), content_type.is_some()));
     }
-    if is_other || !matches!(head.status, 200..=203 | 400..=599) {
+    if is_other || head.status == 304 {
         return None;
     }
     let is_head = progress.audit.method == "HEAD";

@@ -1,5 +1,7 @@
 //! Writes links so that they are URI references (RFC 3986 §4.1), as JSON:API requires.
 
+use std::fmt::Write;
+
 /// Appends the target of a request as a link that refers to the same target.
 pub(super) fn push_target(out: &mut String, target: &str) {
     // A reference that starts with `//` names another host. `/.` before it keeps the meaning of the path (RFC 3986 §5.2.4).
@@ -50,13 +52,7 @@ fn push_escaped(out: &mut String, link: &str, host_end: usize) {
         if is_kept {
             out.push(char::from(byte));
         } else {
-            out.push('%');
-            out.extend(
-                [byte >> 4, byte & 15]
-                    .into_iter()
-                    .filter_map(|half| char::from_digit(half.into(), 16))
-                    .map(|c| c.to_ascii_uppercase()),
-            );
+            let _ = write!(out, "%{byte:02X}");
         }
     }
 }
