@@ -47,11 +47,11 @@ use output::Output;
 pub enum Exit {
     /// The command succeeded. For `explain`, the request is allowed.
     Success = 0,
-    /// The document has problems, or the command failed.
+    /// A document has problems, or the command failed.
     Failure = 1,
     /// The request is refused. Only `explain` returns this status.
     Denied = 2,
-    /// The command line is invalid (EX_USAGE of sysexits).
+    /// The command line is invalid. The number is that of `EX_USAGE` in the C header `sysexits.h`.
     Usage = 64,
 }
 
@@ -61,7 +61,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The result of a command that did not fail.
+/// The output of a command that ran to its end, and its exit status.
 struct ToolOutcome {
     /// The text for standard output.
     result: Output,
@@ -70,7 +70,7 @@ struct ToolOutcome {
     exit: Exit,
 }
 
-/// The reason why a command failed.
+/// The reason why a command has no result.
 enum Failure {
     /// The problems in documents, each with the name of its file.
     Problems(Vec<(String, Problem)>),
@@ -83,12 +83,14 @@ fn hash_text(digest: impl AsRef<[u8]>) -> String {
     digest.as_ref().iter().fold("sha256:".to_string(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// Returns the end of an error message about an unknown name: a hint if `near` is a similar name, and otherwise an empty string.
+/// Returns the end of an error message about an unknown name. It suggests `near`, a similar known name, or is empty if there is
+/// no such name.
 fn hint(near: Option<&str>) -> String {
     near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
 }
 
-/// Checks and explains the documents of the Portcullis filter, and writes the Envoy configuration around it.
+/// Checks the gateway documents of the Portcullis filter, shows how the filter decides requests, and generates Envoy
+/// configurations that run it.
 #[derive(Parser)]
 #[command(name = "portcullis", version, arg_required_else_help = true, max_term_width = 110)]
 struct Arguments {
@@ -98,7 +100,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum ToolCommand {
-    /// List the routes that a caller with these claims, or a client, can use
+    /// List the routes that a client, or a caller with given token claims, can use
     Can(can::CanOptions),
     /// Find every problem in a document: a gateway.yaml, an Envoy file that embeds the plugin, or an Istio manifest
     Check(check::CheckOptions),
@@ -107,12 +109,12 @@ enum ToolCommand {
     Clients(clients::ClientsAction),
     /// Show how the filter decides one request, stage by stage; exits with 0 if it is allowed and 2 if it is refused
     Explain(explain::ExplainOptions),
-    /// Generate the Envoy configuration around the filter
+    /// Generate an Envoy configuration that runs the filter
     #[command(subcommand)]
     Generate(generate::GenerateTarget),
     /// Convert the configuration of another gateway
     Import(import::ImportOptions),
-    /// Add, list, explain and lock the permissions of a document
+    /// Add, list, decode and lock the permissions of a document, and print them as constants
     #[command(subcommand)]
     Permission(permission::PermissionAction),
     /// Create, rotate, revoke and list API keys, and record each change with its author and reason
@@ -121,7 +123,7 @@ enum ToolCommand {
     /// Check a revocation list before gateways fetch it
     #[command(subcommand)]
     Revocation(revocation::RevocationAction),
-    /// Print the JSON Schema of the document
+    /// Print the JSON Schema of gateway documents
     Schema,
     /// Get a token with client credentials, mint a short-lived one for development, or inspect one
     #[command(subcommand)]
@@ -130,7 +132,8 @@ enum ToolCommand {
     WhoCan(who_can::WhoCanOptions),
 }
 
-/// Runs the command of a command line, and writes its result. The first argument is the program name. Returns the exit status.
+/// Parses a command line, runs its command, and writes the result. The first argument is the program name. Returns the exit
+/// status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let command = match Arguments::try_parse_from(&arguments) {
@@ -156,8 +159,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 /// Prints a usage error, or the help or version that the user requested.
 fn misunderstood(arguments: &[OsString], error: clap::Error) -> Exit {
-    // The error message can contain arguments, and an argument can contain control characters. So the error is created again
-    // from arguments without them.
+    // The error message can contain arguments, and an argument can contain control characters. Such characters could change the
+    // display of the terminal, so the error is created again from arguments in which they are escaped.
     let printable: Vec<OsString> = arguments.iter().map(|argument| output::argument(argument)).collect();
     match Arguments::try_parse_from(&printable) {
         Err(error) => drop(error.print()),
@@ -166,8 +169,8 @@ fn misunderstood(arguments: &[OsString], error: clap::Error) -> Exit {
     if error.use_stderr() { Exit::Usage } else { Exit::Success }
 }
 
-/// Writes the result to standard output and the notes to standard error. It is not an error if the reader closes the pipe, as in
-/// `portcullis … | head`.
+/// Writes the result to standard output, and notes and failures to standard error. Ignores write errors, such as a pipe that
+/// `portcullis … | head` has closed.
 fn finish(outcome: Result<ToolOutcome, Failure>) -> Exit {
     let (result, notes, exit) = match outcome {
         Ok(ToolOutcome { result, notes, exit }) => (result, notes, exit),
@@ -183,7 +186,8 @@ fn finish(outcome: Result<ToolOutcome, Failure>) -> Exit {
     exit
 }
 
-/// Formats a problem as `file:line:col: path: message`, which editors and CI systems can parse.
+/// Formats a problem as `file:line:col: path: message`, which editors and CI systems can parse. If the line is unknown, the line
+/// and the column are omitted.
 fn line(file: &str, problem: &Problem) -> String {
     if problem.place.line > 0 { format!("{file}:{problem}") } else { format!("{file}: {problem}") }
 }

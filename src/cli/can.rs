@@ -1,4 +1,5 @@
-//! `portcullis can`: shows which routes a caller can use, by running one request for each route through the filter's core.
+//! `portcullis can`: shows which routes a caller can use; for each route, the decision code of the filter decides a simulated
+//! request.
 
 use std::time::Duration;
 
@@ -26,10 +27,10 @@ pub struct CanOptions {
     /// The id of a client; the simulated requests send its key and its certificate, and with --claims also a token
     #[arg(long, value_name = "ID")]
     client: Option<String>,
-    /// The id or prefix of the key that the client sends; by default its first valid key
+    /// The id or prefix of the key that the client sends; by default its first key that is valid for this gateway
     #[arg(long, value_name = "ID", requires = "client")]
     key: Option<String>,
-    /// The time of the requests: 2026-03-01T10:00:00Z or seconds since 1970
+    /// The time of the simulated requests: 2026-03-01T10:00:00Z or seconds since 1970; by default the current time
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
     /// The output format
@@ -37,7 +38,7 @@ pub struct CanOptions {
     format: WhoCanFormat,
 }
 
-/// Runs one request for every route and reports the verdicts.
+/// Simulates one request for every route, and reports for each whether the filter allows it.
 pub fn run(options: &CanOptions) -> Result<ToolOutcome, Failure> {
     let all_clients = options.source.open()?;
     let now = options.at.unwrap_or_else(clock::now);
@@ -77,7 +78,7 @@ pub fn run(options: &CanOptions) -> Result<ToolOutcome, Failure> {
 }
 
 /// Returns the client's key with this id or prefix. Without an id, returns the client's first key that belongs to the gateway's
-/// environment and is valid at `now`. If it has no such key, returns its first key.
+/// environment and is valid at `now`. If the client has no such key, returns its first key, or `None` if it has no keys.
 fn key<'c>(
     client: &'c ClientSettings,
     id: Option<&str>,

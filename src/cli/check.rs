@@ -37,11 +37,11 @@ pub struct CheckOptions {
 enum CheckFormat {
     /// One line for each problem: `file:line:column: path: message`
     Text,
-    /// One JSON object
+    /// One JSON object with the problems, the notes and the overlaps
     Json,
 }
 
-/// Checks all files, even if the first file has problems. A file that cannot be read ends the command.
+/// Checks all files, even if the first file has problems. If a file cannot be read, the command fails at once.
 pub fn run(options: &CheckOptions) -> Result<ToolOutcome, Failure> {
     let mut problems = Vec::new();
     let mut notes = Vec::new();

@@ -250,13 +250,13 @@ fn risky_issuers_and_clients_are_noted() {
         (
             ", allow_unlisted_clients: true",
             listed(", scopes: [read]") + polled,
-            "a.yaml:3:13: issuers[0].name: note: `allow_unlisted_clients` accepts tokens of issuer `a` for unlisted clients and applies no client's limits to them: if you remove `c` or a client of `clients_from`, its tokens are allowed more than before\n".to_string(),
+            "a.yaml:3:13: issuers[0].name: note: `allow_unlisted_clients` accepts tokens of issuer `a` for unlisted clients, without the restrictions of any client entry: if you remove `c` or a client of `clients_from`, its tokens can do more than before\n".to_string(),
         ),
         // An empty `token_issuers` refuses all tokens of the client. Without the client's entry, they would be accepted.
         (
             ", allow_unlisted_clients: true",
             listed(", token_issuers: []"),
-            "a.yaml:3:13: issuers[0].name: note: `allow_unlisted_clients` accepts tokens of issuer `a` for unlisted clients and applies no client's limits to them: if you remove `c`, its tokens are allowed more than before\n".to_string(),
+            "a.yaml:3:13: issuers[0].name: note: `allow_unlisted_clients` accepts tokens of issuer `a` for unlisted clients, without the restrictions of any client entry: if you remove `c`, its tokens can do more than before\n".to_string(),
         ),
     ] {
         assert_eq!(check(&[("a", more)], &rest), expected, "{more} {rest}");

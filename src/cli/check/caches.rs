@@ -1,4 +1,4 @@
-//! Reports Envoy's cache filters in the same filter chain, because a cache can serve one caller's response to another caller.
+//! Reports Envoy cache filters in the chain of the gateway's filter, because a cache can serve one caller's response to another.
 
 use crate::cli::documents;
 use crate::cli::documents::CacheSide;
@@ -7,7 +7,7 @@ use crate::config::auth::Auth;
 use crate::config::problem::Problem;
 use crate::policy::pipeline::rule::RouteAction;
 
-/// Returns one problem for each unsafe cache filter in `file`, which also contains the documents of these gateways.
+/// Returns one problem for each unsafe cache filter in `file`. The file also contains the documents of `gateways`.
 pub fn problems(file: &str, text: &str, gateways: &[GatewayFile]) -> Vec<Problem> {
     let has_authenticated_route = gateways.iter().any(has_authenticated_route);
     let caches = documents::caches(file, text)

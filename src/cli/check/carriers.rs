@@ -1,4 +1,4 @@
-//! Reports a plugin configuration or a manifest that cannot run its document: Envoy withholds bodies, or the module is too small.
+//! Reports a plugin configuration or a manifest that cannot run its document: the filter gets no bodies, or lacks a feature.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::cli::gateway::GatewayFile;
 use crate::cli::module::Module;
 use crate::config::problem::{Place, Problem};
 
-/// Returns the problems of a plugin configuration with this document.
+/// Returns the problems of the plugin configuration that contains this document. Other carriers have no such problems.
 pub fn problems(carrier: &Carrier, gateway: &GatewayFile) -> Vec<Problem> {
     let Carrier::Plugin(plugin) = carrier else { return Vec::new() };
     let mut problems = Vec::new();
@@ -32,7 +32,8 @@ pub fn problems(carrier: &Carrier, gateway: &GatewayFile) -> Vec<Problem> {
     problems
 }
 
-/// Returns a note for a manifest with a document whose bodies would not reach the filter.
+/// Returns a note if the document is in a manifest and needs request or response bodies. Envoy does not pass these bodies to a
+/// filter that a manifest configures.
 pub fn note(carrier: &Carrier, gateway: &GatewayFile) -> Option<(Place, String)> {
     let Carrier::Manifest(kind, place) = carrier else { return None };
     let bodies = held_bodies(gateway)?;
@@ -46,7 +47,7 @@ pub fn note(carrier: &Carrier, gateway: &GatewayFile) -> Option<(Place, String)>
     Some((place.clone(), note))
 }
 
-/// Names the bodies that the routes of the document hold; `None` if they hold no bodies.
+/// Returns a phrase for the bodies that the filter must read to run this document; `None` if it reads no bodies.
 fn held_bodies(gateway: &GatewayFile) -> Option<&'static str> {
     let rules = || gateway.policy.routes().iter().map(|(_, rule)| rule);
     gateway.policy.largest_buffered_body()?;
@@ -55,7 +56,7 @@ fn held_bodies(gateway: &GatewayFile) -> Option<&'static str> {
             Some("request bodies for `checks` and response bodies for `jsonapi`")
         }
         true => Some("response bodies for `jsonapi`"),
-        // Checks also apply to public paths, which are not among the routes.
+        // Here, `checks` need the bodies. `checks` also apply to public paths, which are not among the rules of `rules`.
         false => Some("request bodies for `checks`"),
     }
 }

@@ -13,8 +13,8 @@ pub fn notes(document: &Document) -> Vec<(Place, String)> {
     notes
 }
 
-/// Reports each plan that a limit assigns to the id of an unlisted client, if the tokens of several issuers can contain that
-/// id.
+/// Reports each plan that a limit assigns to the id of an unlisted client, if the document has several issuers. Each of them can
+/// write that id into its tokens.
 fn plans_by_name(document: &Document) -> Vec<(Place, String)> {
     let limits = document.limits.iter().chain(document.routes.iter().flat_map(|route| &route.limits));
     let chosen = limits.filter_map(|limit| match &limit.allowance {
@@ -34,9 +34,9 @@ fn plans_by_name(document: &Document) -> Vec<(Place, String)> {
     open.map(note).collect()
 }
 
-/// Returns a note on an issuer's tokens for unlisted clients. By default they are refused, which the note reports unless
-/// `require_client` is set. With `allow_unlisted_clients`, the note warns that the tokens of a removed client are no longer
-/// restricted.
+/// Returns a note on an issuer's tokens that contain the id of an unlisted client. By default the filter refuses these tokens,
+/// and the note reports this unless `require_client` is set. With `allow_unlisted_clients`, the note warns that the tokens of a
+/// removed client are no longer restricted.
 fn about_unlisted(issuer: &IssuerSettings, document: &Document) -> Option<(Place, String)> {
     if !document.has_directory {
         return None;
@@ -50,15 +50,15 @@ fn about_unlisted(issuer: &IssuerSettings, document: &Document) -> Option<(Place
         (true, _) => {
             let whose = restricted(document)?;
             format!(
-                "`allow_unlisted_clients` accepts tokens of issuer `{name}` for unlisted clients and applies no client's limits to them: if you remove {whose}, its tokens are allowed more than before"
+                "`allow_unlisted_clients` accepts tokens of issuer `{name}` for unlisted clients, without the restrictions of any client entry: if you remove {whose}, its tokens can do more than before"
             )
         }
     };
     Some((issuer.name.place.clone(), message))
 }
 
-/// Returns the ids of the clients whose entry restricts or refuses their tokens, joined with "or" for the note. Returns `None`
-/// if there are no such clients.
+/// Returns the ids of the clients whose entry restricts or refuses their tokens, joined with "or" for the note. If the document
+/// sets `clients_from`, the text also mentions the clients there. Returns `None` if there is nothing to mention.
 fn restricted(document: &Document) -> Option<String> {
     let is_restricted = |client: &&ClientSettings| {
         let period = client.period;
@@ -74,7 +74,8 @@ fn restricted(document: &Document) -> Option<String> {
     (!all.is_empty()).then(|| all.join(" or "))
 }
 
-/// Reports each client without `token_issuers`, if the document has several issuers: every issuer can write its id into tokens.
+/// Reports each client without `token_issuers`, if the document has several issuers. Each of them can write the id of this client
+/// into its tokens.
 pub fn named_by_several(clients: &[ClientSettings], issuers: &[IssuerSettings]) -> Vec<(Place, String)> {
     let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.value.as_str()).collect();
     let open = clients.iter().filter(|client| client.token_issuers.is_none() && names.len() > 1);

@@ -1,5 +1,6 @@
 //! Finds requests that are similar to those of a strict route but match a looser route or a public path.
-//! The similar requests differ in method, trailing slash, letter case or path length.
+//! A similar request has the path of the strict route, or differs from its requests in method, trailing slash, letter case or
+//! path length.
 //!
 //! Route A is looser than route B if A accepts a caller that B refuses. Only routes that can lead to the same upstream are
 //! compared, because different upstreams serve different resources.
@@ -79,8 +80,8 @@ impl<'d> RouteIndex<'d> {
         }
     }
 
-    /// Returns the route or public path that matches a request. Ignores a match that has the same path as the strict route,
-    /// sends a configured response or leads to another upstream.
+    /// Returns the route or public path that matches a request. Ignores a route or public path that has the same path as the
+    /// strict route, sends a configured response or leads to another upstream.
     fn looser_match(&self, request: &ExampleRequest, strict: &Route) -> Option<LooserMatch<'d>> {
         let route = self.route(request);
         let may_share = route.is_none_or(|route| route.response.is_none() && may_share_upstream(strict, route));
@@ -112,7 +113,7 @@ impl PartialEq for LooserMatch<'_> {
     }
 }
 
-/// The requests that are similar to those of a strict route but match one looser route or public path.
+/// The content of one note: similar requests of a strict route that match the same looser route or public path.
 struct MatchNote<'d> {
     looser_match: LooserMatch<'d>,
     missing: Vec<String>,
@@ -162,12 +163,13 @@ impl LooserMatch<'_> {
     }
 }
 
-/// Returns whether a route requires authentication or a condition. Only such a route can be stricter than another route.
+/// Returns whether a route requires authentication or has a `when` condition. Only such a route can be stricter than another
+/// route.
 fn has_requirements(route: &Route) -> bool {
     has_caller(&route.auth.value) || !route.when.is_empty()
 }
 
-/// Returns requests that are similar to those of a route, each with a description of the difference.
+/// Returns requests that are similar to those of a route, each with a phrase that describes the difference.
 fn similar_requests(strict: &Route) -> Vec<(&'static str, ExampleRequest)> {
     let pattern = spelling(&strict.path.value);
     let path: String = pattern.split('/').skip(1).map(|s| format!("/{}", example(s))).collect();
@@ -193,12 +195,13 @@ fn similar_requests(strict: &Route) -> Vec<(&'static str, ExampleRequest)> {
     requests
 }
 
-/// Returns variants of a path. Each variant changes the case of the first letter of one literal segment.
+/// Returns variants of an example path for a pattern. Each variant changes the case of the first letter of one literal segment.
 fn other_case(pattern: &str) -> Vec<(&'static str, String)> {
     let segments: Vec<&str> = pattern.split('/').skip(1).collect();
     let changed = |at: usize| {
         let literal = segments.get(at).filter(|segment| !segment.starts_with('{'))?;
-        // A segment with a percent escape is skipped, because the case of its hexadecimal digits has no meaning.
+        // A segment with a percent escape is skipped, because its first letter can be a hexadecimal digit, whose case has no
+        // meaning.
         let letter = literal.char_indices().find(|(_, c)| c.is_ascii_alphabetic() && !literal.contains('%'))?.0;
         let other = |(i, c): (usize, char)| match (i == letter, c.is_ascii_uppercase()) {
             (true, true) => c.to_ascii_lowercase(),
@@ -226,8 +229,8 @@ fn is_same_path(one: &str, other: &str) -> bool {
     one == other || spelling(one) == spelling(other)
 }
 
-/// Returns whether a public path matches this path. A public path that ends with `/*` matches all paths below it. The path must
-/// be the result of [`spelling`].
+/// Returns whether a public path matches `path`, which must be in the spelling of [`spelling`]. A public path that ends with `/*`
+/// matches all paths below it.
 fn covers(public: &str, path: &str) -> bool {
     match public.strip_suffix("/*") {
         Some(folder) => path.strip_prefix(&spelling(folder)).is_some_and(|rest| rest.starts_with('/')),
@@ -237,7 +240,8 @@ fn covers(public: &str, path: &str) -> bool {
 
 /// Methods that upstreams commonly support.
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
-/// The maximum number of notes on one looser route or public path. One more note counts the omitted ones.
+/// The maximum number of notes on one looser route or public path. If there are more notes, one additional note states how many
+/// are omitted.
 const MAX_NOTES: usize = 3;
 
 #[cfg(test)]

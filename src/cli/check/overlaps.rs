@@ -7,9 +7,9 @@ use crate::config::document::{Document, Route};
 use crate::policy::Policy;
 use crate::policy::request::route::{Method, RouteMatch, RoutePattern};
 
-/// A request that matches more than one route or public path.
+/// A note on a request that matches more than one route or public path.
 pub struct OverlapNote {
-    /// The line of the route or public path to which the note belongs.
+    /// The line of the route that does not get the request, or of the public path.
     pub line: u32,
     /// The column of that route or public path.
     pub column: u32,
@@ -17,7 +17,7 @@ pub struct OverlapNote {
     pub message: String,
 }
 
-/// Reports the pairs of overlapping routes, and each public path that matches requests for a route with authentication.
+/// Reports the pairs of overlapping routes, and each public path that matches requests for a route without `auth: none`.
 pub fn find(document: &Document, policy: &Policy) -> Vec<OverlapNote> {
     let mut overlaps = Vec::new();
     let routes: Vec<(&Route, String)> =
@@ -30,7 +30,8 @@ pub fn find(document: &Document, policy: &Policy) -> Vec<OverlapNote> {
             }
             let Some(request) = shared_example((first, first_path), (second, second_path)) else { continue };
             let Some(winner) = winner(&request, document, policy) else { continue };
-            // If a third route wins, it is more specific than both. Its overlap with each of them is reported instead.
+            // If the policy selects a third route, that route is more specific than both. Its overlap with each of them is
+            // reported instead.
             let loser = match (std::ptr::eq(winner, *first), std::ptr::eq(winner, *second)) {
                 (true, _) => second,
                 (_, true) => first,
@@ -88,8 +89,8 @@ fn shared_example(
     })
 }
 
-/// Returns the route that the policy selects for a request. The policy lists the routes in the order of the document, and then
-/// the public paths, so the index of a rule is the index of its route.
+/// Returns the route that the policy selects for a request. The policy lists its rules in the order of the document's routes, so
+/// a rule and its route have the same index.
 fn winner<'d>(request: &ExampleRequest, document: &'d Document, policy: &Policy) -> Option<&'d Route> {
     let method = Method::parse(&request.method).ok()?;
     let RouteMatch::Route { value, .. } = policy.routes().find(&request.host, &request.path, &method) else {
@@ -112,8 +113,8 @@ fn first_segments_differ(first: &str, second: &str) -> bool {
     }
 }
 
-/// Returns a method or host that both lists match. `intersect` returns a value that matches one element of each list. An empty
-/// list matches everything; if both lists are empty, the result is `any`.
+/// Returns a method or host that matches both lists. For one element of each list, `intersect` returns a value that matches both
+/// elements. An empty list matches everything; if both lists are empty, the result is `any`.
 fn common(
     first: &[&str],
     second: &[&str],
@@ -139,7 +140,7 @@ fn common_host(first: &str, second: &str) -> Option<String> {
     }
 }
 
-/// Returns a path that both patterns match. Both patterns must be in canonical spelling.
+/// Returns an example path that matches both patterns. Both patterns must be in canonical spelling.
 pub fn common_path(first: &str, second: &str) -> Option<String> {
     let (mut first, mut second) = (first.split('/').skip(1).peekable(), second.split('/').skip(1).peekable());
     let mut path = String::new();

@@ -50,8 +50,8 @@ pub fn missing(strict: &Route, loose: &Route) -> Vec<String> {
     missing
 }
 
-/// Returns phrases for the requirements of the strict route that do not apply to a public path. Each item completes the phrase "and
-/// therefore need …" in a note of `looser_routes.rs`.
+/// Returns the requirements of the strict route that do not apply to a public path. Each item completes the phrase "and therefore
+/// need …" in a note of `looser_routes.rs`.
 pub fn missing_on_public_path(strict: &Route) -> Vec<String> {
     match has_caller(&strict.auth.value) {
         true => vec![NO_CREDENTIAL.to_string()],
@@ -59,8 +59,8 @@ pub fn missing_on_public_path(strict: &Route) -> Vec<String> {
     }
 }
 
-/// Describes the credentials that the looser route accepts, if some of them do not satisfy the strict route. Call this only if
-/// both routes require credentials.
+/// Returns a phrase for the kinds of credentials that the looser route accepts, if some of them do not satisfy the strict route.
+/// Call this only if both routes require credentials.
 fn credentials(strict: &Auth, loose: &Auth) -> Option<String> {
     let words = |auth: &Auth, between: &str| {
         auth.kinds().iter().map(|kind| kind.word().replace('_', " ")).collect::<Vec<_>>().join(between)
@@ -77,7 +77,8 @@ fn credentials(strict: &Auth, loose: &Auth) -> Option<String> {
     (!is_met).then(|| format!("only {}", words(loose, between)))
 }
 
-/// Adds the scopes or permissions that the strict route requires and the looser route does not require.
+/// Adds a phrase for each scope or permission that the strict route requires and the looser route does not require. `what` is
+/// `scope` or `permission`.
 fn names(
     what: &str,
     (all, any): (&[String], &[String]),
