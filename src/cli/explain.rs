@@ -62,16 +62,17 @@ pub struct ExplainOptions {
     /// A client certificate that counts as verified: its SPIFFE ID, its DNS name or its SHA-256 hash
     #[arg(long, value_name = "NAME", value_parser = certificate::parse)]
     certificate: Option<Certificate>,
-    /// The file with the key set of all remote issuers
+    /// The file that is used as the key set of every issuer with `jwks`
     #[arg(long, value_name = "JWKS")]
     keys: Option<String>,
-    /// The file that is used as the polled revocation list; by default the list is empty
+    /// The file that is used as the revocation list instead of fetching it; by default the list is empty
     #[arg(long, value_name = "LIST")]
     revoked: Option<String>,
-    /// The file that is used as the document at `clients_from`; by default the document has no clients
+    /// The file that is used as the document of clients instead of fetching `clients_from`; by default the document has no
+    /// clients
     #[arg(long, value_name = "CLIENTS")]
     clients: Option<String>,
-    /// The time of the request: 2026-03-01T10:00:00Z or seconds since 1970
+    /// The time of the request: 2026-03-01T10:00:00Z or seconds since 1970; by default the current time
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
     /// Print one JSON object instead of text
@@ -129,8 +130,8 @@ pub fn run(options: &ExplainOptions) -> Result<ToolOutcome, Failure> {
 }
 
 /// Runs a request until its end. If the request waits for a newer version of a polled document, the fetch counts as failed, so
-/// that the wait ends. The rate limit service is not called, and every hit is granted. Fails if the verdict depends on a key
-/// set that is not installed.
+/// that the wait ends. The rate limit service is not called; instead, all its hits count as granted. Fails if the verdict depends
+/// on a key set that is not installed.
 fn run_request(
     gateway: &Gateway,
     transaction: &mut Transaction,

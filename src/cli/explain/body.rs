@@ -23,7 +23,8 @@ pub fn announce(request: &mut Vec<(String, String)>, body: &[u8]) {
     }
 }
 
-/// Adds the verdict on the body to the trace, before the step `forward`. Removes that step if the request was refused.
+/// Adds the verdict on the body to the trace, before the step `forward`. Removes that step if the request was refused. Does
+/// nothing if the filter did not inspect the body.
 pub fn note_judgement(sent: &Sent, audit: &AuditRecord, trace: &mut Vec<TraceStep>) {
     if !sent.was_inspected {
         return;

@@ -1,4 +1,4 @@
-//! Parses the client certificate of the explained request; the filter treats the certificate as verified.
+//! Parses the option `--certificate` of `explain`, which gives the request a client certificate that counts as verified.
 
 use crate::config::client::hex_bytes;
 use crate::policy::request::peer::Certificate;

@@ -1,4 +1,4 @@
-//! Builds tokens for simulated requests: their signatures count as valid, and the filter makes all other checks as usual.
+//! Builds tokens for simulated requests. A signature that is not real counts as valid; the filter makes all other checks.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub struct SupposedClaims {
     /// The claims of a token that counts as validly signed, as a JSON object; iss, aud, iat and exp are added if missing
     #[arg(long, value_name = "JSON")]
     claims: Option<String>,
-    /// The name of the token's issuer in the document
+    /// The name of the token's issuer in the document; required if the claims have no `iss` and the document has several issuers
     #[arg(long, value_name = "NAME", requires = "claims")]
     issuer: Option<String>,
 }
@@ -43,8 +43,8 @@ impl SupposedClaims {
     }
 }
 
-/// Builds a token. If `iss`, `aud`, `iat` or `exp` is missing, it gets the value of an ordinary token of this issuer that is
-/// valid for five minutes.
+/// Builds a token from claims in JSON. Adds `iss`, `aud`, `iat` and `exp` if they are missing, with the values of a token of this
+/// issuer that is issued at `now` and valid for five minutes.
 pub fn token(
     document: &Document,
     claims: &str,
@@ -92,11 +92,11 @@ fn source_of(issuer: &IssuerSettings) -> TokenSource {
     issuer.token_from.first().cloned().unwrap_or(TokenSource::Bearer)
 }
 
-/// Installs a stand-in key set for every remote issuer, with a key for each asymmetric algorithm. Without it, a simulated
-/// request would wait for the key set.
+/// Installs a stand-in key set for every issuer with `jwks`, with a key for each asymmetric algorithm. Without a key set, a
+/// simulated request with a token would wait for the key set.
 pub fn publish_keys(polled: &mut Polled, now: Duration) {
     for id in published::ids_of_kind(polled, |what| matches!(what, DocumentKind::KeySet)) {
-        // If the stand-in key set cannot be installed, the verdict reports that the request waits for keys.
+        // The error is ignored: if the stand-in key set cannot be installed, a request that needs it fails later, with a message.
         let _ = polled.install(id, key_set().as_bytes(), now);
     }
 }
@@ -176,8 +176,8 @@ fn algorithm(issuer: &IssuerSettings) -> Result<Algorithm, Failure> {
     found.ok_or_else(|| Failure::Message(format!("issuer `{}` has no key for its algorithms", issuer.name.value)))
 }
 
-/// Returns a key set with one key of each type and curve. The points of the NIST curves are the generators (SEC 2), and the RSA
-/// modulus is an arbitrary large odd number.
+/// Returns a key set with one key of each type and curve. Any valid public keys will do, because no signature is verified with
+/// them. The points of the NIST curves are the generators (SEC 2), and the RSA modulus is an arbitrary large odd number.
 fn key_set() -> String {
     let mut modulus = vec![0xff_u8; 256];
     if let Some(first) = modulus.first_mut() {

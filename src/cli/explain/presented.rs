@@ -16,7 +16,7 @@ use crate::gateway::waiting::StreamId;
 use crate::policy::request::peer::Certificate;
 use crate::policy::verdict::audit;
 
-/// A gateway that decides many simulated requests at the same point in time.
+/// A gateway that decides many simulated requests. The clock does not advance between them.
 pub struct SimulatedGateway<'g> {
     /// The gateway document and its compiled policy.
     pub gateway: &'g GatewayFile,
@@ -39,7 +39,7 @@ pub struct PresentedCredentials<'s> {
 pub struct SimulatedVerdict {
     /// The route that matched.
     pub route: Option<String>,
-    /// Whether the filter forwarded or answered the request instead of refusing it.
+    /// Whether the filter forwarded or answered the request. Also true if only a check of the query or body refused it.
     pub allowed: bool,
     /// The reason in the audit record.
     pub reason: &'static str,
@@ -48,9 +48,9 @@ pub struct SimulatedVerdict {
 }
 
 impl<'g> SimulatedGateway<'g> {
-    /// Starts a gateway with fixed polled documents. `keys` is the name of a file with the key set of all remote issuers;
-    /// without it, they get stand-in keys. `clients` is the text of the document of clients; without it, that document is
-    /// empty. The revocation list is always empty.
+    /// Starts a gateway with fixed polled documents. `keys` is the name of a file with the key set of all issuers with `jwks`;
+    /// without it, these issuers get stand-in keys. `clients` is the text of the document of clients; without it, that document
+    /// is empty. The revocation list is always empty.
     pub fn new(
         gateway: &'g GatewayFile,
         keys: Option<&str>,
@@ -92,8 +92,8 @@ impl<'g> SimulatedGateway<'g> {
         let audit = transaction.record();
         Ok(SimulatedVerdict {
             route: audit.route.as_ref().map(|route| route.to_string()),
-            // Query and body checks run after the caller is authorized. Simulated requests have no query and no body, so a
-            // refusal by these checks counts as allowed.
+            // A refusal by a check of the query or body counts as allowed: such checks run only for an authorized caller, and
+            // they can fail because simulated requests have no query and no body.
             allowed: audit.outcome != audit::Outcome::Deny || audit.code == Some("VALIDATION_FAILED"),
             reason: audit.reason,
             detail: audit.detail.as_ref().map(|detail| detail.to_string()),

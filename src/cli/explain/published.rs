@@ -1,4 +1,4 @@
-//! Installs the polled documents for simulated requests: key sets, the revocation list and the document of clients.
+//! Installs key sets, the revocation list and the document of clients as if the simulated gateway had fetched them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::policy::credentials::clients::ReadClients;
 use crate::policy::polled::{DocumentKind, Polled};
 use crate::policy::verdict::wait::PolledId;
 
-/// Installs the key set in this file for every remote issuer.
+/// Installs the key set in this file for every issuer with `jwks`.
 pub fn keys(polled: &mut Polled, file: &str, now: Duration) -> Result<(), Failure> {
     let text = gateway::read_whole(file)?;
     for id in ids_of_kind(polled, |what| matches!(what, DocumentKind::KeySet)) {
