@@ -35,7 +35,7 @@ pub enum GenerateTarget {
     Envoy(EnvoyOptions),
 }
 
-/// The settings of an Envoy configuration that are not in the document.
+/// The settings of an Envoy configuration that are not in the gateway document.
 #[derive(Args)]
 pub struct EnvoyOptions {
     /// The gateway document
@@ -53,17 +53,17 @@ pub struct EnvoyOptions {
     /// Disable the admin interface
     #[arg(long)]
     no_admin: bool,
-    /// The path of the filter's module for Envoy; documents with JSON Schemas or `jsonapi` use portcullis-full.wasm in the same
-    /// directory
+    /// The path from which Envoy loads the filter's module; documents with JSON Schemas or `jsonapi` use portcullis-full.wasm in
+    /// the same directory
     #[arg(long, value_name = "PATH", default_value = "dist/portcullis.wasm")]
     wasm: String,
     /// The form in which the configuration contains the document
     #[arg(long, value_enum, default_value = "json")]
     embed: EmbeddedForm,
-    /// The number of trusted proxies in front of this one that append to X-Forwarded-For
+    /// The number of trusted proxies in front of Envoy that append to X-Forwarded-For
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     trusted_hops: u32,
-    /// A file with the CA certificates that verify all servers with `https` URLs (PEM)
+    /// A file with the CA certificates for upstreams and other servers with `https` URLs (PEM)
     #[arg(long, value_name = "PATH", default_value = "/etc/ssl/certs/ca-certificates.crt")]
     ca_file: String,
     #[command(flatten)]
@@ -128,7 +128,7 @@ pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::Whole(heading + &yaml_emitter::yaml(&bootstrap)), notes, exit: Exit::Success })
 }
 
-/// Returns a note with the required module, if `--wasm` is another file.
+/// Returns a note that names the full module, if the document needs that module and `--wasm` is another file.
 fn needed_module(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String> {
     let reason = Module::reason(&gateway.document)?;
     match Module::Full.beside(&options.wasm) {
@@ -141,8 +141,8 @@ fn needed_module(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String
     }
 }
 
-/// Returns the public paths without an upstream. Only additional Envoy routes could forward their requests, and the generated
-/// configuration has no such routes.
+/// Returns the public paths whose requests no route answers or forwards to an upstream. Only additional Envoy routes could
+/// forward these requests, and the generated configuration has no such routes.
 fn public_paths_without_route(gateway: &GatewayFile) -> impl Iterator<Item = &str> {
     gateway.document.public_paths.iter().map(|public| public.path.value.as_str()).filter(|path| {
         let example = path.strip_suffix('*').map(|tree| format!("{tree}any"));
@@ -156,7 +156,7 @@ fn public_paths_without_route(gateway: &GatewayFile) -> impl Iterator<Item = &st
     })
 }
 
-/// Returns a number that Envoy's YAML reader would read as a string.
+/// Returns the first number in the document that Envoy's YAML reader would read as a string.
 fn number_that_envoy_misreads(value: &Value) -> Option<String> {
     match value {
         Value::Number(n) => {

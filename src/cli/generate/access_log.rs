@@ -1,11 +1,11 @@
-//! Generates the access log: one line of JSON per request, with the filter's audit record and fields that only Envoy has.
+//! Generates the access log: one line of JSON per request, with the filter's audit record and fields that only Envoy knows.
 
 use serde_json::{Value, json};
 
 use super::condition::{all, any, expression, replied, status};
 use super::local_reply::{HAS_ID, ID, MADE_ID};
 
-/// Returns three loggers with mutually exclusive conditions, so that each request has exactly one line.
+/// Returns three loggers. Exactly one of their conditions is true for each request, so each request has one line.
 ///
 /// Evaluating a CEL expression takes microseconds, and three expressions cost as much as the filter's whole decision. An
 /// expression therefore comes last in each condition. Envoy evaluates it only if the cheap conditions cannot classify the
@@ -28,7 +28,7 @@ pub fn loggers() -> Value {
     ])
 }
 
-/// Returns a condition that is true if the filter decided the request. Every response below 400 matches, because the routes
+/// Returns a condition that is true if the filter decided the request. Every status from 1 to 399 proves this, because the routes
 /// refuse every request to which the filter has not added an upstream name.
 fn decided_if() -> Value {
     let refused =
@@ -36,8 +36,9 @@ fn decided_if() -> Value {
     any(vec![all(vec![status("GE", 1), status("LE", 399)]), refused, expression("audit", RECORDED)])
 }
 
-/// Returns a condition that is true for replies that Envoy itself might have sent: the request lacks the header that
-/// [`replied`] checks, or the reply has a status that Envoy can send before it removes this header from a client's request.
+/// Returns a condition that is true for replies that Envoy itself might have sent: the request lacks the header that [`replied`]
+/// checks, or the reply has a status that Envoy can send early, while a header of this name from the client is still in the
+/// request.
 fn ambiguous_status() -> Value {
     let others = [status("LE", 400), all(vec![status("GE", 408), status("LE", 428)]), status("GE", 430)];
     any([replied(false)].into_iter().chain(others).collect())

@@ -11,7 +11,7 @@ use crate::config::document::{Document, IssuerKeySettings};
 use crate::config::problem::{At, Problems};
 use crate::config::url::Url;
 
-/// Returns the clusters, ordered by name. If two settings use the same cluster name, their addresses must be equal.
+/// Returns the clusters, ordered by name. Adds a problem if two settings use the same cluster name with different addresses.
 pub fn clusters(document: &Document, options: &EnvoyOptions, problems: &mut Problems) -> Vec<Value> {
     let mut addresses: BTreeMap<&str, &Url> = BTreeMap::new();
     for upstream in &document.upstreams {
@@ -42,7 +42,7 @@ pub fn clusters(document: &Document, options: &EnvoyOptions, problems: &mut Prob
     for route in document.routes.iter().filter(|r| r.upstream.is_none() && r.response.is_none()) {
         problems.add(
             &route.place,
-            "has neither `upstream` nor `response`; add one, because a generated configuration has no other routes",
+            "has neither `upstream` nor `response`; add one, because the generated configuration has no Envoy route that could select an upstream for it",
         );
     }
     let is_grpc = |name: &str| service.is_some_and(|service| service.cluster.value == name);
@@ -92,7 +92,8 @@ fn cluster(name: &str, url: &Url, is_grpc: bool, options: &EnvoyOptions) -> Valu
     cluster
 }
 
-/// Returns the TLS settings of a cluster. Without the name matcher, Envoy would accept every certificate of a public CA.
+/// Returns the TLS settings of a cluster. Without the name matcher, Envoy would accept a certificate of a trusted CA for any
+/// other host.
 fn tls(host: &str, ip: Option<IpAddr>, options: &EnvoyOptions) -> Value {
     let kind = if ip.is_some() { "IP_ADDRESS" } else { "DNS" };
     let mut context = json!({

@@ -21,8 +21,8 @@ pub fn status(operator: &str, number: u16) -> Value {
     json!({ "status_code_filter": { "comparison": { "op": operator, "value": value } } })
 }
 
-/// Returns a condition on [`REPLIED_HEADER`], which the filter sets on a request that it refuses. The condition is true if the
-/// request has the header; for `false`, if the request lacks it.
+/// Returns a condition on [`REPLIED_HEADER`], which the filter sets on a request that it refuses. If `is_present` is true, the
+/// condition is true for requests with the header; otherwise, it is true for requests without it.
 pub fn replied(is_present: bool) -> Value {
     json!({ "header_filter": { "header": { "name": REPLIED_HEADER, "present_match": true, "invert_match": !is_present } } })
 }

@@ -9,7 +9,7 @@ use crate::cli::gateway::GatewayFile;
 use crate::config::problem::Problems;
 use crate::gateway::metrics::tag_rules;
 
-/// Returns the bootstrap for one document.
+/// Returns the Envoy bootstrap for one gateway document.
 pub fn bootstrap(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut Problems) -> Value {
     let mut bootstrap = json!({
         "overload_manager": overload_manager(&options.traffic),

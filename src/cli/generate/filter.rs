@@ -1,4 +1,4 @@
-//! Generates the filter's entry in `http_filters`: it fails closed, reloads after a second, and lists the secret variables.
+//! Generates the filter's entry in `http_filters`: it fails closed, reloads after a second, and gets the secrets.
 
 use serde_json::{Value, json};
 
@@ -52,7 +52,8 @@ fn embedded(configuration: &Value, form: EmbeddedForm) -> Value {
     json!({ "@type": format!("type.googleapis.com/google.protobuf.{kind}"), "value": value })
 }
 
-/// Returns the names of the variables with secrets, sorted and without duplicates. The values stay in Envoy's environment.
+/// Returns the names of the variables for secrets, sorted and without duplicates. The values are not in the configuration, but in
+/// Envoy's environment.
 pub fn secrets(document: &Document) -> Vec<&str> {
     let mut names: Vec<&str> = document
         .issuers

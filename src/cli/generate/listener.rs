@@ -1,4 +1,4 @@
-//! Generates the listener, with the limits and refusals that Envoy leaves to its operator (envoy-facts §0.16, §2.13).
+//! Generates the listener, with the limits and checks that Envoy does not have by default (envoy-facts §0.16, §2.13).
 
 use serde_json::{Value, json};
 
@@ -29,8 +29,8 @@ pub fn listener(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     })
 }
 
-/// Returns the buffer limit in bytes that each connection needs for held bodies. Returns 0 if no route holds bodies, or if this
-/// Envoy version applies the `request_body_buffer_limit` of the virtual host.
+/// Returns the buffer limit in bytes that each connection needs so that Envoy can hold bodies for the filter. Returns 0 if the
+/// filter needs no bodies, or if this Envoy version applies the `request_body_buffer_limit` of the virtual host.
 fn raised_buffer_bytes(gateway: &GatewayFile, options: &EnvoyOptions) -> u64 {
     let held = gateway.policy.largest_buffered_body().filter(|_| options.envoy_version < RAISES_BUFFER_LIMIT);
     held.map_or(0, buffer_limit)
@@ -39,7 +39,7 @@ fn raised_buffer_bytes(gateway: &GatewayFile, options: &EnvoyOptions) -> u64 {
 /// Returns a note on the raised buffer limit, if the Envoy version needs it.
 pub fn note(gateway: &GatewayFile, options: &EnvoyOptions) -> Option<String> {
     let (version, bytes) = (options.envoy_version, raised_buffer_bytes(gateway, options));
-    let how = "because the largest body that a route holds back needs this limit";
+    let how = "because the filter reads bodies of up to this size before Envoy forwards them";
     (bytes > 0)
         .then(|| format!("with Envoy {version}, every connection and stream can buffer up to {bytes} bytes, {how}"))
 }
@@ -94,7 +94,7 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "preserve_external_request_id": true,
         "request_headers_timeout": "10s",
-        // With the default of `pack_trace_reason`, Envoy changes the client's request id, because it encodes its tracing
+        // With the default of `pack_trace_reason`, Envoy changes the client's request id, because Envoy encodes its tracing
         // decision in the id.
         "request_id_extension": { "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
@@ -102,8 +102,8 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
         }},
         "request_timeout": options.traffic.request_timeout(largest_body.is_some()),
         "route_config": routes(largest_body),
-        // Envoy adds no `server` header, and the route configuration removes that of the upstream, so the client never receives
-        // one.
+        // Envoy adds no `server` header, and the route configuration removes the upstream's `server` header, so the client never
+        // receives one.
         "server_header_transformation": "PASS_THROUGH",
         "stat_prefix": "portcullis",
         "stream_idle_timeout": options.traffic.idle_timeout(),

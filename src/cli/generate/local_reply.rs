@@ -114,7 +114,7 @@ const UNREAD: [RejectionKind; 6] = [
     RejectionKind::NotImplemented,
 ];
 
-/// The kinds of Envoy's own replies, one for each status.
+/// The kinds of replies that Envoy itself sends, one for each status. Each kind has the error code and message of that status.
 const KINDS: [RejectionKind; 12] = [
     RejectionKind::BadRequest,
     RejectionKind::Forbidden,

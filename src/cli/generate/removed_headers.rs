@@ -7,8 +7,8 @@ use crate::config::problem::{At, Problems};
 use crate::policy::authority::condition::ConditionSource;
 use crate::policy::compile::{conditions, sent_headers};
 
-/// Adds a problem for each use of a removed header. Without a trusted proxy in front, the listener removes the headers in which
-/// proxies describe the original request. A document can use `x-forwarded-for`, because Envoy sets this header itself.
+/// Adds a problem for each use of a removed header. Without a trusted proxy in front of Envoy, the listener removes the headers
+/// in which proxies describe the original request. A document can use `x-forwarded-for`, because Envoy sets this header itself.
 pub fn check(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut Problems) {
     if options.trusted_hops > 0 {
         return;

@@ -12,13 +12,13 @@ pub struct TlsOptions {
     /// The listener's certificate chain (PEM); enables TLS
     #[arg(long, value_name = "PATH", requires = "tls_key")]
     tls_certificate: Option<String>,
-    /// The private key of that certificate (PEM)
+    /// The private key of --tls-certificate (PEM)
     #[arg(long, value_name = "PATH", requires = "tls_certificate")]
     tls_key: Option<String>,
     /// The CAs of client certificates (PEM); Envoy closes a connection with a certificate from another CA
     #[arg(long, value_name = "PATH", requires = "tls_certificate")]
     client_ca: Option<String>,
-    /// Refuse connections without a client certificate, regardless of the document
+    /// Refuse connections without a client certificate, even if no route of the document requires one
     #[arg(long, requires = "client_ca")]
     require_client_certificate: bool,
 }
@@ -41,8 +41,8 @@ impl TlsOptions {
             common.insert("validation_context".to_string(), json!({ "trusted_ca": { "filename": authorities } }));
             context.insert("require_client_certificate".to_string(), json!(self.require_client_certificate));
             // Session resumption is disabled. In a resumed session, Envoy does not verify the client certificate again. If the
-            // certificate has expired, Envoy does not report it as verified, so the filter would refuse it on the whole
-            // connection.
+            // certificate has expired since, Envoy no longer reports it as verified, and the filter would refuse it for all
+            // requests of the connection.
             context.insert("disable_stateful_session_resumption".to_string(), json!(true));
             context.insert("disable_stateless_session_resumption".to_string(), json!(true));
         }
@@ -52,8 +52,8 @@ impl TlsOptions {
         Some(json!({ "name": "envoy.transport_sockets.tls", "typed_config": context }))
     }
 
-    /// Returns an Envoy filter that records whether Envoy verified the client certificate, for Envoy versions that do not
-    /// report this to the filter. It allows every request.
+    /// Returns an Envoy filter that records whether Envoy verified the client certificate, for Envoy versions that do not report
+    /// this to the filter. The returned filter refuses no request.
     pub fn certificate_filter(&self, version: EnvoyVersion) -> Option<Value> {
         if self.client_ca.is_none() || version >= REPORTS_VERIFICATION {
             return None;

@@ -1,4 +1,4 @@
-//! Limits on connections, requests, memory and the time that the proxy waits for clients.
+//! The options of `generate envoy` that limit connections, requests, memory, and the time that Envoy waits for clients.
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ pub struct TrafficOptions {
     /// The maximum number of open requests to each upstream; over HTTP/1, also the maximum number of connections
     #[arg(long, value_name = "COUNT", default_value_t = 8192, value_parser = value_parser!(u32).range(1..))]
     pub upstream_max_requests: u32,
-    /// The longest time in which a client may send a whole request; by default 60s if the filter checks or maps bodies, else 300s
+    /// The maximum time that a client can take to send a whole request; by default 60s if the filter checks or maps bodies, else
+    /// 300s
     #[arg(long, value_name = "DURATION", value_parser = timeout)]
     request_timeout: Option<Duration>,
     /// The maximum time without a byte in either direction, for requests and WebSockets
@@ -30,8 +31,8 @@ pub struct TrafficOptions {
 }
 
 impl TrafficOptions {
-    /// Returns the timeout of a whole request. The default is shorter if bodies are held back, because held bodies occupy
-    /// memory.
+    /// Returns the timeout of a whole request. The default is shorter if Envoy holds bodies for the filter, because held bodies
+    /// occupy memory.
     pub fn request_timeout(&self, holds_bodies: bool) -> String {
         seconds(self.request_timeout.unwrap_or(if holds_bodies { HELD } else { STREAMED }))
     }

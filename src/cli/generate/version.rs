@@ -32,14 +32,14 @@ impl EnvoyVersion {
     /// The newest version that the project tests.
     pub const NEWEST: Self = Self(1, 40);
 
-    /// Returns notes on the differences of this version.
+    /// Returns the notes for users of this version: that it is untested, or how it differs from later versions.
     pub fn notes(self) -> Vec<String> {
         let mut notes = Vec::new();
         if self > Self::NEWEST {
             notes.push(format!("tested with Envoy {OLDEST} to {}, not yet with {self}", Self::NEWEST));
         }
         if self < PARAMETERS_IN_DOTS {
-            let refused = "so the filter refuses a path with `..;` with 400";
+            let refused = "so the filter answers a path with `..;` with status 400";
             notes.push(format!(
                 "Envoy {self} does not resolve `..;` in paths, {refused}; Envoy {PARAMETERS_IN_DOTS} and later resolve it"
             ));
