@@ -31,22 +31,22 @@ pub struct ImportOptions {
     /// A serverless gateway's JSON (`paths`, `servers`), or a routes.yaml (`public_paths`, `proxy_upstream`)
     #[arg(value_name = "FILE")]
     file: String,
-    /// The `iss` of the tokens that protected routes accept
+    /// The `iss` claim of the tokens that protected routes accept
     #[arg(long, value_name = "ISS", requires = "key")]
     issuer: Option<String>,
-    /// An accepted `aud`; can be repeated
+    /// An accepted `aud` claim; can be repeated
     #[arg(long = "audience", value_name = "AUD", requires = "issuer")]
     audiences: Vec<String>,
     /// The URL of the issuer's key set
     #[arg(long, value_name = "URL", requires = "issuer")]
     jwks_uri: Option<String>,
-    /// The environment variable with the issuer's shared secret
+    /// The environment variable from which Envoy reads the issuer's shared secret
     #[arg(long, value_name = "NAME", requires = "issuer")]
     secret_env: Option<String>,
     /// Set the URL of an upstream; replaces the URL in the file; can be repeated
     #[arg(long = "upstream", value_name = "NAME=URL", value_parser = PrivateArgument(gateway::assignment))]
     upstreams: Vec<(String, String)>,
-    /// An unknown key that import can leave out; can be repeated
+    /// An unknown key of the file to leave out instead of refusing the file; can be repeated
     #[arg(long = "ignore-key", value_name = "KEY")]
     ignored_keys: Vec<String>,
 }
@@ -60,7 +60,7 @@ struct Imported {
     upstreams: Map<String, Value>,
     public_paths: Vec<Value>,
     routes: Vec<Value>,
-    /// Parts of the result, such as `routes[2]`, each with the location in the file from which it was read.
+    /// Parts of the result, such as `routes[2]`, each with the location in the imported file from which it was read.
     origins: Vec<(String, Place)>,
 }
 
@@ -82,8 +82,8 @@ struct Import {
 pub fn run(options: &ImportOptions) -> Result<ToolOutcome, Failure> {
     let text = gateway::read(&options.file)?;
     let in_file = |problem| Failure::Problems(vec![(options.file.clone(), problem)]);
-    // A manifest can have several documents. The error for its format is more useful than an error about the number of
-    // documents.
+    // A Kubernetes manifest can have several documents. The error for its format is more useful than an error about the number of
+    // documents, so it comes first.
     for root in &yaml::read_all(&text).map_err(in_file)? {
         refuse_unsupported(root).map_err(in_file)?;
     }
@@ -135,7 +135,7 @@ fn import(root: &Node, issuer: Option<Value>, options: &ImportOptions) -> Result
     Ok(Import { document, lacks_issuer, warnings: findings.warnings })
 }
 
-/// Refuses a file in an unknown format, because an empty result would look like a success.
+/// Refuses a file in an unknown format. Otherwise, the result would be an empty document, which looks like a success.
 fn refuse_unsupported(root: &Node) -> Result<(), Problem> {
     let is_known = ["paths", "routes", "public_paths"].iter().any(|key| root.get(key).is_some());
     let unknown =

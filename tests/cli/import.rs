@@ -122,7 +122,7 @@ fn a_file_with_unknown_keys_is_refused_with_each_location() {
         (
             r#"{"paths": [{"path": "/a/{.+}", "method": "GET", "auth": true, "response": {}}, {"path": "/a/{id}", "method": "GET", "response": {}}]}"#.into(),
             "1:80: paths[1]",
-            "`GET /a/any` needs a token in the imported gateway because of paths[0] (line 1), but in this gateway this path without a token would match it",
+            "`GET /a/any` needs a token in the imported gateway because of paths[0] (line 1), but in this gateway this path, which needs no token, would match it",
         ),
         // An escaped letter does not change the path: `%62` is `b`.
         (
@@ -138,7 +138,7 @@ fn a_file_with_unknown_keys_is_refused_with_each_location() {
         (
             r#"{"paths": [{"path": "/{x}/%62", "method": "GET", "auth": true, "response": {}}, {"path": "/a/{y}", "method": "GET", "response": {}}]}"#.into(),
             "1:81: paths[1]",
-            "`GET /a/b` needs a token in the imported gateway because of paths[0] (line 1), but in this gateway this path without a token would match it",
+            "`GET /a/b` needs a token in the imported gateway because of paths[0] (line 1), but in this gateway this path, which needs no token, would match it",
         ),
         // If the imported gateway does not decode `/a/%62`, `GET /a/b` matches `/{x}/b` there and needs a token.
         (

@@ -87,8 +87,9 @@ fn winner(entries: &[RankedRoute], path: &str, method: &Method) -> Option<usize>
     ranked.max().map(|(_, index)| index)
 }
 
-/// Ranks a match in the imported gateway: whether the pattern has no parameter such as `{id}` and as many segments as the path,
-/// the number of matched segments, and whether the pattern ends with `{.+}`. Returns `None` if the pattern does not match.
+/// Returns the rank of a match in the imported gateway: whether the pattern has no parameter such as `{id}` and as many segments
+/// as the path, the number of matched segments, and whether the pattern ends with `{.+}`. Returns `None` if the pattern does not
+/// match.
 fn rank(pattern: &str, path: &str) -> Option<(bool, usize, bool)> {
     let (wanted, found): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), path.split('/').collect());
     let has_tail = wanted.last() == Some(&"{.+}");

@@ -1,4 +1,4 @@
-//! Reads another gateway's file and records which values were used, so that `import` can report every unused key.
+//! Reads another gateway's file and records which values `import` has used, so that it can report every unused key.
 //!
 //! A value counts as used only if its content was read, or if a warning explains why it was left out. [`ImportReader::finish`]
 //! walks the whole file and reports all other values. The reader of a file format therefore cannot overlook a key. To ignore a

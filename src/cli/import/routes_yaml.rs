@@ -9,7 +9,7 @@ use crate::config::environment::expand;
 /// Converts the whole file.
 pub fn read(root: &ImportValue<'_, '_>, context: &ImportContext<'_>) -> Imported {
     let mut imported = Imported {
-        // The identity headers that upstreams of a gateway with this format expect.
+        // The upstreams of a gateway with this format expect these identity headers.
         identity_headers: Some(json!({
             "X-Org-ID": "org_id", "X-User-ID": "user_id", "X-User-Email": "email", "X-User-Role": "role",
         })),
@@ -39,7 +39,7 @@ pub fn read(root: &ImportValue<'_, '_>, context: &ImportContext<'_>) -> Imported
 struct ImportedRoute {
     route: Value,
     pattern: String,
-    /// Whether the file requires a token for this route, by `auth_required: true` or by scopes.
+    /// Whether the file says that this route needs a token, with `auth_required: true` or with scopes.
     asks_for_token: bool,
 }
 

@@ -41,13 +41,14 @@ pub fn read(root: &ImportValue<'_, '_>, context: &ImportContext<'_>) -> Imported
     imported
 }
 
-/// Refuses each path without a token requirement that would match requests for which the imported gateway requires a token.
+/// Refuses each path without a token requirement that would match a request in this gateway, if the imported gateway requires a
+/// token for that request.
 fn refuse_opened(imported: &Imported, paths: &[ImportValue<'_, '_>]) {
     let entries: Vec<RankedRoute> = imported.routes.iter().map(entry).collect();
     for opened in precedence::opened(&entries) {
         let (Some(open), Some(protected)) = (paths.get(opened.open), paths.get(opened.protected)) else { continue };
         open.problem(format!(
-            "`{}` needs a token in the imported gateway because of {} (line {}), but in this gateway this path without a token would match it: add a path for that request",
+            "`{}` needs a token in the imported gateway because of {} (line {}), but in this gateway this path, which needs no token, would match it: add a path for that request",
             opened.request, protected.place.path, protected.place.line
         ));
     }
@@ -87,8 +88,8 @@ fn read_server(server: &ImportValue<'_, '_>, context: &ImportContext<'_>, import
     }
 }
 
-/// Reads the authorizer. The file has all settings only for the type `jwt`, whose tokens use a shared secret. Other types need
-/// the command-line options.
+/// Reads the authorizer. An authorizer of type `jwt`, whose tokens use a shared secret, has all settings that an issuer needs.
+/// For other types, the user must describe the issuer with command-line options.
 fn read_authorizer(authorizer: &ImportValue<'_, '_>) -> Option<Value> {
     let kind = authorizer.require("type")?.text()?;
     if kind != "jwt" {
@@ -174,7 +175,7 @@ fn read_path(path: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported: 
     Some(Value::Object(route))
 }
 
-/// Returns the route's key `upstream`, or the key `response` with a static response.
+/// Returns the key that determines what the route does with a request: `upstream`, or `response` with a static response.
 fn read_action(path: &ImportValue<'_, '_>, context: &ImportContext<'_>, imported: &Imported) -> Map<String, Value> {
     let unanswered = || Map::from_iter([("response".to_string(), json!({ "status": 501 }))]);
     let response = path.get("response");

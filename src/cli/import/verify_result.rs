@@ -9,7 +9,7 @@ use crate::policy::Policy;
 
 /// Returns the problems that `check` would report, each with its location in the imported file if known.
 ///
-/// The issuer and the addresses of upstreams can still be missing, because `import` has already warned about them.
+/// A missing issuer or upstream address is not a problem here, because `import` has already warned about it.
 pub fn problems(document: &Value, origins: &[(String, Place)]) -> Vec<Problem> {
     let mut complete = document.clone();
     add_missing_parts(&mut complete);

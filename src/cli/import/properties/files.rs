@@ -36,8 +36,8 @@ fn mostly(usual: &[Value]) -> BoxedStrategy<Value> {
 
 type Member = (&'static str, BoxedStrategy<Value>);
 
-/// Generates a mapping with the needed members, some of the other members, and sometimes an unknown key. In rare cases, one of
-/// the first two members is missing.
+/// Generates a mapping with the members in `needed`, some of those in `others`, and sometimes an unknown key. In rare cases, one
+/// of the first two members is missing.
 fn mapping(needed: Vec<Member>, others: Vec<Member>) -> BoxedStrategy<Value> {
     let unknown = prop_oneof![
         30 => Just(None),
