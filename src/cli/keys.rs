@@ -24,7 +24,7 @@ pub enum KeysAction {
     Create(create::KeysCreateOptions),
     /// List the keys of a document with their clients, states and expiry times
     List(list::KeysListOptions),
-    /// Create the next key of a client: the older key stays valid for the overlap time
+    /// Create the next key of a client; the key that it replaces stays valid for the overlap time
     Rotate(rotate::KeysRotateOptions),
     /// Mark a key as revoked: gateways refuse the key after they load the changed document
     Revoke(revoke::KeysRevokeOptions),

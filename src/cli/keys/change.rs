@@ -14,7 +14,7 @@ use crate::cli::yaml_edit::{Draft, PathStep};
 use crate::cli::{Exit, Failure, Output, ToolOutcome, hash_text};
 use crate::policy::credentials::api_key::ApiKey;
 
-/// The options of every change: its author and reason, its audit trail, and the gateway with which the file is checked.
+/// The options of each command that changes keys: author, reason, audit trail, and the gateway with which the file is checked.
 #[derive(Args)]
 pub struct ChangeOptions {
     /// The author of the change; by default the value of `USER`
@@ -30,8 +30,8 @@ pub struct ChangeOptions {
     around: ClientFileContext,
 }
 
-/// A document that is open for a change, and its audit trail. The trail and the folder of the document stay locked until this value
-/// is dropped.
+/// A document that is open for a change, and its audit trail. The trail and the folder of the document stay locked until the
+/// value is dropped.
 pub struct KeyChange<'o> {
     /// The open document, which contains the clients.
     pub document: ClientFile,
@@ -85,7 +85,7 @@ impl ChangeOptions {
             Some(trail) => Trail::open(trail)?,
             None => Trail::open(&trail::beside(file)?)?,
         };
-        // Every command locks the trail first, so two commands never wait for each other.
+        // Every command locks the trail before the folder. With one fixed order, two commands cannot block each other forever.
         let lock = FolderLock::wait(Path::new(file));
         Ok(KeyChange { document: self.around.open(file)?, author, trail, _lock: lock, around: &self.around, now })
     }
@@ -101,7 +101,7 @@ impl ChangeOptions {
 pub struct NewKey {
     /// The key itself.
     pub secret: String,
-    /// The part by which gateways look up the key; it is also the key id.
+    /// The part of the key by which gateways find its record; it is also the id in the record.
     pub lookup: String,
     /// The part of the key that is not secret: all characters before the secret part.
     pub prefix: String,
@@ -122,7 +122,7 @@ impl NewKey {
         Ok(NewKey { secret, lookup, prefix, expires: format_time(expires), hash })
     }
 
-    /// Returns the members of the record that the document has for the key.
+    /// Returns the members of the key's record, which the document contains instead of the key.
     pub fn record(&self, author: &Author<'_>, now: Duration) -> Vec<(&'static str, String)> {
         vec![
             ("id", self.lookup.clone()),

@@ -1,4 +1,4 @@
-//! A file with clients: a gateway document or a document of clients, which is used only if it has no problems.
+//! A file with clients: a gateway document or a document of clients. A file with problems is refused.
 
 use clap::Args;
 
@@ -99,8 +99,8 @@ impl ClientFile {
         })
     }
 
-    /// Returns the key with this id or prefix and its client, after the index of the client and the index of the key. If
-    /// `client` is set, only this client is searched.
+    /// Finds the key with this id or prefix. Returns the index of its client, the index of the key, the client, and the key. If
+    /// `client` is set, searches only this client.
     pub fn key(
         &self,
         client: Option<&str>,
@@ -137,7 +137,7 @@ impl ClientFile {
     }
 }
 
-/// Refuses a whole key where an id is expected, because error messages repeat ids and would repeat the secret.
+/// Fails if the user passed a whole key instead of its id, because error messages repeat ids and would repeat the secret.
 pub fn refuse_key_itself(name: &str) -> Result<(), Failure> {
     match name.rsplit_once('_').filter(|(prefix, _)| environment_of(prefix).is_some()) {
         Some((prefix, _)) => {
@@ -147,7 +147,7 @@ pub fn refuse_key_itself(name: &str) -> Result<(), Failure> {
     }
 }
 
-/// Returns whether this is a document of clients, which has no keys except `version` and `clients`.
+/// Returns whether this is a document of clients, which has no members except `version` and `clients`.
 fn is_of_clients(root: &Node) -> bool {
     let Value::Map(entries) = &root.value else { return false };
     root.get("clients").is_some() && entries.iter().all(|(key, _)| matches!(key.text.as_str(), "version" | "clients"))

@@ -14,8 +14,8 @@ use crate::policy::credentials::api_key::is_environment;
 /// The options of `keys create`.
 #[derive(Args)]
 pub struct KeysCreateOptions {
-    /// The file to which the record is added: a gateway.yaml or a document of clients; without FILE, the command prints the
-    /// record on standard error
+    /// The file to which the record of the key is added: a gateway.yaml or a document of clients; without FILE, the command
+    /// prints the record on standard error
     #[arg(value_name = "FILE")]
     file: Option<String>,
     /// The id of the client that gets the key
@@ -53,7 +53,8 @@ pub fn run(options: &KeysCreateOptions) -> Result<ToolOutcome, Failure> {
     change.make(&entry, Output::line(key.secret), notes, |draft| draft.push(&client_path(at), "keys", &record))
 }
 
-/// Prints the key to standard output, and its record to standard error for a document that is stored elsewhere.
+/// Prints the key to standard output, and its record to standard error. The user can add the record to a document that is stored
+/// elsewhere.
 fn print(options: &KeysCreateOptions, now: Duration) -> Result<ToolOutcome, Failure> {
     let author = options.change.author()?;
     let key = NewKey::generate(options.environment.as_deref().ok_or_else(needs_environment)?, options.expires)?;
@@ -70,7 +71,7 @@ fn print(options: &KeysCreateOptions, now: Duration) -> Result<ToolOutcome, Fail
     Ok(ToolOutcome { result: Output::line(key.secret), notes, exit: Exit::Success })
 }
 
-/// Refuses a key that would already be expired.
+/// Fails if `end`, when a new key expires, is not after `now`.
 pub fn check_end(end: Duration, now: Duration) -> Result<(), Failure> {
     if end > now {
         Ok(())

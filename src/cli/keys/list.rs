@@ -15,7 +15,8 @@ pub struct KeysListOptions {
     /// A gateway.yaml, an Envoy configuration, an Istio manifest or a document of clients
     #[arg(value_name = "FILE")]
     file: String,
-    /// The time of the check: 2026-03-01T10:00:00Z or seconds since 1970
+    /// The time at which the states of the keys are determined: 2026-03-01T10:00:00Z or seconds since 1970; by default the
+    /// current time
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
     #[command(flatten)]

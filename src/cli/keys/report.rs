@@ -36,7 +36,8 @@ pub struct KeysReportOptions {
     /// Also check that the audit trail is intact and agrees with the document; without FILE, the trail in the document's folder
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     trail: Option<Option<PathBuf>>,
-    /// The time of the check: 2026-03-01T10:00:00Z or seconds since 1970
+    /// The time at which the states of the keys are determined: 2026-03-01T10:00:00Z or seconds since 1970; by default the
+    /// current time
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
     /// Print one JSON object instead of text
@@ -53,7 +54,7 @@ struct KeyFinding<'b> {
     about: Vec<(&'b ClientSettings, Option<&'b ClientKey>)>,
 }
 
-/// Creates the report on the clients and their keys.
+/// Creates the report on the clients and their keys. The exit status is that of a failure if the audit trail has faults.
 pub fn run(options: &KeysReportOptions) -> Result<ToolOutcome, Failure> {
     let document = options.context.open(&options.file)?;
     let now = options.at.unwrap_or_else(clock::now);
@@ -197,8 +198,8 @@ fn as_json(document: &ClientFile, findings: &[KeyFinding<'_>], trail: Option<&Tr
     report
 }
 
-/// Returns the creation time of a client's newest key, which is the time of the last rotation. Returns `None` for a client with
-/// fewer than two keys.
+/// Returns the time of a client's last rotation, which is the creation time of its newest key. Returns `None` for a client with
+/// fewer than two keys, because none of them has replaced another.
 fn rotated(client: &ClientSettings) -> Option<Duration> {
     let made = client.keys.iter().filter_map(|key| key.created);
     made.max().filter(|_| client.keys.len() > 1)

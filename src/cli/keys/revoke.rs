@@ -15,7 +15,7 @@ pub struct KeysRevokeOptions {
     /// The id or prefix of the key
     #[arg(long, value_name = "KEY")]
     key: String,
-    /// The id of the key's client; required if several clients have a key with this id
+    /// The id of the key's client; required if several clients have a key with this id or prefix
     #[arg(long, value_name = "ID")]
     client: Option<String>,
     #[command(flatten)]

@@ -1,7 +1,8 @@
 //! The audit trail of a document of clients: one JSON line per change; each line contains the hash of the previous line.
 //!
 //! A changed, moved or removed line breaks the chain. A user with write access can still rewrite the whole file or remove lines
-//! at its end. To detect this, store the hash of the last line in a place where those users cannot write.
+//! at its end. To detect this, store the hash of the last line, which `keys report --trail` prints, in a place where those users
+//! cannot write.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -69,7 +70,7 @@ pub fn beside(file: &str) -> Result<PathBuf, Failure> {
 }
 
 impl Trail {
-    /// Opens or creates a trail. Waits until no other process has it locked.
+    /// Opens or creates a trail and locks it. Waits while another process has the lock.
     pub fn open(path: &Path) -> Result<Trail, Failure> {
         let shown = path.display().to_string();
         let failed = |error: std::io::Error| format!("{shown}: {error}");

@@ -1,4 +1,4 @@
-//! Compares the audit trail with the document, and reports each key that is valid for longer than the trail says.
+//! Compares the audit trail with the document, and reports keys that are not in the trail or are valid for longer than it says.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,10 @@ pub struct TrailReport {
     file: String,
     entries: usize,
     head: String,
-    /// The first line that breaks the hash chain of the trail, and contradictions between the trail and the document.
+    /// Messages on the first line that breaks the hash chain of the trail, and on contradictions between the trail and the
+    /// document.
     pub faults: Vec<String>,
-    /// Keys that are not in the trail.
+    /// The prefixes of the keys that the document contains but the trail does not.
     unrecorded: Vec<String>,
 }
 
@@ -33,7 +34,8 @@ impl TrailReport {
                 _ => done.push(entry),
             }
         }
-        // Each trail line is about the key in `prefix` and the key in `replaces`. For each key, only the last line counts.
+        // Each trail line is about the key in `prefix` and, after a rotation, also about the key in `replaces`. For each key,
+        // only the last line about it counts.
         for entry in done {
             let names = ["prefix", "replaces"].iter().filter_map(|name| entry.get(*name)?.as_str());
             last.extend(names.map(|name| (name, entry)));
