@@ -17,19 +17,19 @@ use crate::config::permission::{Permission, PermissionDomain};
 /// The subcommands of `permission`.
 #[derive(Subcommand)]
 pub enum PermissionAction {
-    /// Add a permission with the next bit of its domain; the rest of the file does not change
+    /// Add a permission with the next free bit of its domain; the rest of the file does not change
     Add(add::PermissionAddOptions),
     /// List every permission and the routes that require it
     List(list::PermissionListOptions),
     /// Decode `LIC=3` or the claims of a token into permissions, and list the routes that they allow
     Decode(decode::PermissionDecodeOptions),
-    /// Record the released bits, so that they are never renumbered or reused
+    /// Record the bit of each permission in a lock file, so that no bit is ever renumbered or reused
     Lock(lock::PermissionLockOptions),
     /// Print the permissions as constants of a programming language
     Constants(constants::PermissionConstantsOptions),
 }
 
-/// A file with a gateway document. Its variables can be unset.
+/// The option for a file with a gateway document. Variables of the document can be unset.
 #[derive(Args)]
 struct PermissionFile {
     /// A gateway.yaml, an Envoy configuration or an Istio manifest

@@ -77,8 +77,8 @@ fn read(text: &str, file: &str) -> Result<(Node, Document), Failure> {
     if ours.is_empty() { Ok((root, document)) } else { Err(Failure::Problems(ours)) }
 }
 
-/// Returns the bit after the highest bit that was ever used. Bits of removed permissions are not reused, because old tokens can
-/// still contain them.
+/// Returns the bit after the highest bit of this domain in the document and in the lock file. Bits of removed permissions are not
+/// reused, because old tokens can still contain them.
 fn next_bit(domain: Option<&PermissionDomain>, lock: &PermissionLock, name: &str) -> Result<u16, Failure> {
     let used = domain.into_iter().flat_map(|domain| domain.permissions.iter().map(|permission| permission.bit.value));
     let next = used.chain(lock.bits(name)).max().map_or(0, |highest| highest + 1);
@@ -90,7 +90,8 @@ fn next_bit(domain: Option<&PermissionDomain>, lock: &PermissionLock, name: &str
     }
 }
 
-/// Formats the value of an entry, such as `{ bit: 0, description: "…" }`. Strings are in JSON syntax, which is also valid YAML.
+/// Formats the entry of a permission, such as `{ bit: 0, description: "…" }`. Strings are in JSON syntax, which is also valid
+/// YAML.
 fn entry(options: &PermissionAddOptions, bit: u16, as_json: bool) -> String {
     let quoted = |text: &str| serde_json::Value::String(text.to_string()).to_string();
     let key = |name: &str| if as_json { quoted(name) } else { name.to_string() };

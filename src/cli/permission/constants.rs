@@ -28,7 +28,7 @@ enum Language {
     Python,
 }
 
-/// A constant: its name in code, its bit and its description.
+/// A constant in the generated code, which represents one permission.
 struct Constant {
     name: String,
     bit: u16,

@@ -16,7 +16,7 @@ use crate::policy::authority::permission_set::PermissionSet;
 pub struct PermissionDecodeOptions {
     #[command(flatten)]
     file: PermissionFile,
-    /// `LIC=3,ORD=0x1`, or a token's claims as a JSON object; `-` reads standard input
+    /// The mask of each domain, such as `LIC=3,ORD=0x1`, or a token's claims as a JSON object; `-` reads standard input
     #[arg(value_name = "MASKS")]
     masks: String,
     /// The issuer whose `permission_claims` are used; by default those of every issuer
@@ -99,7 +99,8 @@ fn opened(gateway: &GatewayFile, granted: &PermissionSet) -> Vec<String> {
         .collect()
 }
 
-/// Returns notes on set bits without a name. Such a bit grants nothing, which is probably a mistake of the issuer.
+/// Returns a note for each bit that the claims set although no permission has that bit. Such a bit grants nothing, and is
+/// probably a mistake of the issuer.
 pub fn nameless(claims: &Value, places: &[ClaimPath], gateway: &GatewayFile) -> Vec<String> {
     let mut notes = Vec::new();
     for domain in &gateway.document.permissions {

@@ -1,6 +1,6 @@
-//! `permission lock`: records the released bits in a file beside the document, so that no bit ever changes its meaning.
+//! `permission lock`: records the bits of permissions in a file beside the document, so that no bit ever changes its meaning.
 //!
-//! Old tokens can still contain the bit of a removed permission, so the lock keeps the bit forever.
+//! Old tokens can still contain the bit of a removed permission, so the lock file keeps the bit forever.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub struct PermissionLock {
     permissions: BTreeMap<String, BTreeMap<String, u16>>,
 }
 
-/// Checks the document against the lock, and adds new permissions to the lock.
+/// Checks the document against the lock file, and adds new permissions to that file unless `--check` is set.
 pub fn run(options: &PermissionLockOptions) -> Result<ToolOutcome, Failure> {
     let gateway = options.file.open()?;
     let path = options.file.lock();
