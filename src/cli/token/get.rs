@@ -34,7 +34,7 @@ pub struct TokenGetOptions {
     /// The file with the client secret; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     secret_file: Option<String>,
-    /// The client authentication method; by default a method that the metadata lists, or `basic`
+    /// The method by which the client sends its secret; by default a method that the metadata of the issuer lists, or `basic`
     #[arg(long, value_enum)]
     auth: Option<ClientAuthMethod>,
     /// A scope to request; can be repeated

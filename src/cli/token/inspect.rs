@@ -22,11 +22,11 @@ pub struct TokenInspectOptions {
     /// A gateway document; the output also has the token's permissions, and the verdict on the token for each route
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
-    /// The file with the key set of remote issuers; with it, the command verifies the signature instead of assuming that it is
-    /// valid
+    /// The file that is used as the key set of every issuer with `jwks`; with it, the command verifies the signature instead of
+    /// assuming that it is valid
     #[arg(long, value_name = "JWKS", requires = "config")]
     keys: Option<String>,
-    /// The time of the check: 2026-03-01T10:00:00Z or seconds since 1970
+    /// The time of the check: 2026-03-01T10:00:00Z or seconds since 1970; by default the current time
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Signs with a developer's key: a shared secret, or a private key as JWK (RFC 7517) or PEM (RFC 5958).
+//! Signs tokens with a developer's key: a shared secret, or a private key as JWK (RFC 7517) or PEM (RFC 5958).
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -173,7 +173,7 @@ fn from_pem(text: &str) -> Result<(String, SigningKey, Option<String>), String> 
 fn ec_scalar(der: &[u8], length: usize) -> Option<&[u8]> {
     let inner = der.strip_prefix(&[0x30])?;
     let (length_byte, inner) = inner.split_first()?;
-    // A length from 128 to 255 has one additional byte; no key of these curves is longer.
+    // In DER, the byte 0x81 announces a length of 128 to 255 in the next byte. No key of these curves is longer.
     let inner = if *length_byte == 0x81 { inner.split_first()?.1 } else { inner };
     let (octets, inner) = inner.strip_prefix(&[2, 1, 1, 4])?.split_first()?;
     inner.split_at_checked(length).filter(|_| usize::from(*octets) == length).map(|(scalar, _)| scalar)

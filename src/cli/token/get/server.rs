@@ -16,7 +16,7 @@ pub struct AuthorizationServer {
 }
 
 impl AuthorizationServer {
-    /// Returns a server whose token endpoint is known and whose metadata is not read.
+    /// Returns the server with this token endpoint, without reading its metadata.
     pub fn at(token_endpoint: &str) -> Result<AuthorizationServer, Failure> {
         Ok(AuthorizationServer { token_endpoint: checked(token_endpoint, "--token-endpoint")?, methods: None })
     }

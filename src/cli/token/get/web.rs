@@ -1,4 +1,4 @@
-//! The HTTP client of `token get`: it requires TLS except for this machine, limits time and size, and follows no redirects.
+//! The HTTP client of `token get`: it requires TLS to other machines, limits time and size, and follows no redirects.
 
 use std::net::IpAddr;
 use std::sync::Arc;
