@@ -33,7 +33,7 @@ pub struct WhoCanOptions {
     /// The host of the request
     #[arg(long, default_value = "gateway.test")]
     host: String,
-    /// Selects the route with this name
+    /// The name of a route; selects this route
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
     /// The name of an upstream; selects all routes to it
@@ -42,7 +42,7 @@ pub struct WhoCanOptions {
     /// The output format
     #[arg(long, value_enum, default_value = "text")]
     format: WhoCanFormat,
-    /// The time of the simulated requests: 2026-03-01T10:00:00Z or seconds since 1970
+    /// The time of the simulated requests: 2026-03-01T10:00:00Z or seconds since 1970; by default the current time
     #[arg(long, value_name = "TIME", value_parser = clock::parse_time)]
     at: Option<Duration>,
 }
@@ -50,15 +50,15 @@ pub struct WhoCanOptions {
 /// The output format of `can` and `who-can`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WhoCanFormat {
-    /// Text
+    /// Text for people
     Text,
     /// One JSON array
     Json,
-    /// CSV with a header line, one line per route
+    /// CSV: a header line, and one line for each route
     Csv,
 }
 
-/// A route, its compiled rule, and for each client whether it can call the route.
+/// A route, its compiled rule, and the verdicts on the requests of each client for this route.
 struct AccessEntry<'g> {
     route: &'g Route,
     rule: &'g Rule,

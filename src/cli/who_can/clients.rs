@@ -1,4 +1,4 @@
-//! Finds the clients that can use a route: the filter's core decides a request with each of their credential sets.
+//! Finds the clients that can use a route, by simulating one request for each set of credentials that a client can send.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -142,7 +142,7 @@ pub fn lines(callers: &[ListedCaller<'_>]) -> Vec<String> {
             let reasons: BTreeSet<&str> =
                 callers.iter().flat_map(|caller| &caller.verdicts).map(|verdict| verdict.reason.as_str()).collect();
             let reasons: Vec<&str> = reasons.into_iter().collect();
-            vec![format!("none of the {known} known clients: {}", reasons.join(", "))]
+            vec![format!("none of the {known} known clients; reasons: {}", reasons.join(", "))]
         }
         _ => lines,
     }

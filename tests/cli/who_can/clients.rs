@@ -67,7 +67,7 @@ fn the_listed_clients_of_a_route_are_those_that_the_filter_accepts() {
         assert_eq!(clients(route), expected, "{route}");
     }
     let late = bench.run(&["who-can", "gateway.yaml", "--route", "change", "--at", "2027-01-01T00:00:00Z"]);
-    assert!(late.out.contains("  clients      none of the 3 known clients: "), "{}", late.out);
+    assert!(late.out.contains("  clients      none of the 3 known clients; reasons: "), "{}", late.out);
     let ran = bench.run(&[&["who-can", "gateway.yaml", "--route", "read", "--format", "json"], &AT[..]].concat());
     let answer: Value = serde_json::from_str(&ran.out).unwrap();
     let billing = &answer[0]["clients"][0];
