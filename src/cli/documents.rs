@@ -32,7 +32,8 @@ pub fn find(file: &str, text: &str) -> Result<Vec<Node>, Problem> {
     find_with_carriers(file, text).map(|found| found.into_iter().map(|(document, _)| document).collect())
 }
 
-/// Returns the carrier of each document that [`find`] returns, in the same order. The list is empty for a file with a problem.
+/// Returns one [`Carrier`] for each document that [`find`] returns, in the same order. The list is empty for a file with a
+/// problem.
 pub fn carriers(file: &str, text: &str) -> Vec<Carrier> {
     let found = find_with_carriers(file, text).unwrap_or_default();
     found.into_iter().map(|(_, carrier)| carrier).collect()
@@ -146,9 +147,9 @@ impl DocumentSearch<'_> {
         Ok(())
     }
 
-    /// Converts a document to the values that the filter receives in a Struct. Fails for a number that is not exact as a
-    /// double, because all numbers in a Struct are doubles (envoy-facts §2.1). Also fails for a scalar that the loader would
-    /// read as another value.
+    /// Converts a document to the values that the filter receives in a Struct. Fails for a number that is not exact as a double,
+    /// because all numbers in a Struct are doubles (envoy-facts §2.1). Also fails for a scalar that `loader` would read as
+    /// another value.
     fn as_struct(&self, node: Node, loader: Loader) -> Result<Node, Problem> {
         let is_scalar = !matches!(node.value, Value::List(_) | Value::Map(_));
         if let Some(text) = self.ambiguous.get(&(node.at.line, node.at.column)).filter(|_| is_scalar)
@@ -181,8 +182,8 @@ impl DocumentSearch<'_> {
     }
 }
 
-/// Returns whether a plugin configuration belongs to this filter, because the same file can also configure other plugins. The
-/// plugin's name, root id, VM id or module file name must contain `portcullis`.
+/// Returns whether a plugin configuration belongs to this filter and not to another plugin in the same file. This is the case if
+/// the plugin's name, root id, VM id or module file name contains `portcullis`.
 fn is_ours(plugin: &Node) -> bool {
     let machine = plugin.get("vm_config");
     let code = machine.and_then(|m| m.get("code")).and_then(|c| c.get("local")).and_then(|l| l.get("filename"));
@@ -198,8 +199,8 @@ fn is_gateway(document: &Node) -> bool {
 enum PositionMap {
     /// A quoted or folded string: every location maps to the start of the string.
     Start(Position),
-    /// A literal block (`|`): each line maps to one line of the file. `line` lines precede the block, and it is indented by
-    /// `column` columns.
+    /// A literal block (`|`): each line maps to one line of the file. The block starts after `line` lines of the file, and the
+    /// block is indented by `column` columns.
     Literal { line: u32, column: u32 },
 }
 

@@ -1,5 +1,6 @@
 //! Finds Envoy's cache filters in the filter chains that contain this filter.
-//! A cache in front of this filter lets requests bypass it; a cache behind it can serve one caller's response to another.
+//! A cache in front of this filter answers requests that the filter has not checked. A cache behind the filter can serve one
+//! caller's response to another.
 
 use crate::config::node::{Node, Position, Value};
 use crate::config::problem::Place;

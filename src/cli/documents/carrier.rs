@@ -1,4 +1,4 @@
-//! Reads the settings beside an embedded document: those of Envoy's plugin configuration, or the kind of the manifest.
+//! Reads how a file passes a gateway document to the filter: Envoy's plugin settings, or the kind of the manifest.
 
 use crate::config::node::{Node, Position, Value};
 use crate::config::problem::{At, Place};
@@ -10,16 +10,17 @@ pub enum Carrier {
     File,
     /// A plugin configuration of Envoy.
     Plugin(PluginSettings),
-    /// A manifest of a control plane, which writes the plugin configuration.
+    /// A manifest, from which a control plane generates the plugin configuration. The place is that of the document in the
+    /// manifest.
     Manifest(ManifestKind, Place),
 }
 
 /// The settings of a plugin configuration that decide whether the filter can run a document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PluginSettings {
-    /// Whether Envoy passes bodies to the filter while it holds the headers (`allow_on_headers_stop_iteration`).
+    /// Whether Envoy passes bodies to the filter while Envoy still holds the headers (`allow_on_headers_stop_iteration`).
     pub passes_held_bodies: At<bool>,
-    /// The local file of the module, if there is one.
+    /// The local file of the module; `None` if the configuration loads the module from another source.
     pub module: Option<At<String>>,
 }
 
@@ -33,7 +34,7 @@ pub enum ManifestKind {
 }
 
 impl ManifestKind {
-    /// The key of the document in each kind of manifest.
+    /// The key under which each kind of manifest contains the document.
     pub const KEYS: [(ManifestKind, &'static str); 2] =
         [(ManifestKind::WasmPlugin, "pluginConfig"), (ManifestKind::EnvoyExtensionPolicy, "config")];
 }
@@ -54,7 +55,7 @@ impl Carrier {
         Carrier::Plugin(PluginSettings { passes_held_bodies, module })
     }
 
-    /// Describes a manifest with a document at this position.
+    /// Creates the carrier for a document at this position of a manifest.
     pub fn of_manifest(kind: ManifestKind, key: &str, at: Position) -> Carrier {
         Carrier::Manifest(kind, place(at, key))
     }
