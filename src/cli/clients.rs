@@ -46,15 +46,14 @@ pub fn run(action: &ClientsAction) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::line(result), notes, exit: Exit::Success })
 }
 
-/// Parses a document of clients. The size limits are those of the gateway to which `reader` belongs, or the defaults without a
-/// reader.
+/// Parses a document of clients. The size limits are those of the gateway whose reader is given, or the default limits.
 pub fn open(file: &str, reader: Option<&ClientReader>) -> Result<Node, Failure> {
     let most = reader.map_or(USUAL_ENTRIES, ReadClients::most_entries);
     fetched_document::open(file, ClientReader::most_bytes_of(most), ClientReader::bounds_of(most))
 }
 
-/// Reads a document of clients as the given gateway would read it; the string is the file name of the gateway document. Without
-/// a gateway, this function makes only the checks that need no gateway.
+/// Reads a document of clients as `gateway` would read it. The string in `gateway` is the file name of the gateway document.
+/// Without a gateway, this function makes only the checks that need no gateway.
 pub fn read(file: &str, node: &Node, gateway: Option<(&str, &GatewayFile)>) -> Result<Vec<ClientSettings>, Failure> {
     let (clients, mut problems) = read_document(node);
     match gateway {
@@ -71,7 +70,7 @@ pub fn read(file: &str, node: &Node, gateway: Option<(&str, &GatewayFile)>) -> R
 }
 
 /// Fails with the problems that this gateway would report in a document of clients. Also fails if the gateway has no
-/// `clients_from`.
+/// `clients_from`. `name` is the file of the gateway document, and `file` that of the document of clients.
 pub fn check_for(gateway: &GatewayFile, name: &str, file: &str, node: &Node) -> Result<(), Failure> {
     let reader = gateway.policy.client_reader();
     let reader = reader

@@ -27,8 +27,8 @@ pub fn parse_end(text: &str) -> Result<Duration, String> {
     parse_time(text).or_else(|_| parse_span(text).map(|span| now().saturating_add(span))).map_err(|_| fault.to_string())
 }
 
-/// Parses a duration such as `90s`, `15m`, `1h` or `7d`. Milliseconds are refused, because the tools print and write whole
-/// seconds.
+/// Parses a duration such as `90s`, `15m`, `1h` or `7d`. Milliseconds are refused, because the commands print and write times in
+/// whole seconds.
 pub fn parse_span(text: &str) -> Result<Duration, String> {
     let span = parse_any_duration(text).filter(|_| !text.ends_with("ms"));
     span.ok_or_else(|| "expected a duration in whole seconds or longer units, such as 90s, 15m, 1h or 7d".to_string())

@@ -1,4 +1,4 @@
-//! Reads a document that gateways fetch, with the same rules as a gateway, for `clients check` and `revocation check`.
+//! Reads a document that gateways fetch, as a gateway would read it. `clients check` and `revocation check` use this file.
 
 use clap::Args;
 
@@ -14,7 +14,7 @@ pub struct FetchedDocument {
     /// The document; `-` reads standard input
     #[arg(value_name = "FILE")]
     pub file: String,
-    /// The document of the gateway that fetches FILE; the check uses its names and its size limit
+    /// The document of the gateway that fetches FILE; the check compares the names in FILE with it, and uses its size limit
     #[arg(long, value_name = "FILE")]
     pub gateway: Option<String>,
     #[command(flatten)]

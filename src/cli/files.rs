@@ -1,4 +1,4 @@
-//! Reads files up to a size limit, and replaces a file atomically by a file with the same group and permissions.
+//! Reads files up to a size limit, and replaces files atomically, with the same group and permissions.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -50,7 +50,8 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
 /// An exclusive lock on the folder of a file. A command keeps it while it reads, edits and replaces the file, so that it does not
 /// undo a change of another command.
 ///
-/// The file itself cannot be locked, because a rename replaces it. A separate lock file would stay behind.
+/// The file itself cannot be locked, because a rename replaces it. A separate lock file would stay in the folder after the
+/// command.
 pub struct FolderLock(#[expect(dead_code, reason = "the lock ends when the open folder is dropped")] Option<File>);
 
 impl FolderLock {
@@ -148,7 +149,7 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // After a successful rename, the temporary file no longer exists, and this call fails.
+        // After a successful rename, the temporary file no longer exists. The error of this call is therefore ignored.
         let _ = fs::remove_file(&self.beside);
     }
 }

@@ -21,14 +21,14 @@ pub struct GatewayFile {
     pub policy: Rc<Policy>,
     /// The document as JSON for the filter. Upstream URLs contain the values of their variables.
     pub configuration: serde_json::Value,
-    /// The names of variables with secrets that are not set for this command. Their values were not checked.
+    /// The names of the variables for secrets that are not set for this command. Such a secret was not checked.
     pub unset: BTreeSet<String>,
 }
 
-/// The values of `$NAME` in upstream URLs and of secret variables: from `--set`, then from the environment.
+/// The values of `$NAME` in upstream URLs and of the variables for secrets. A value in `--set` overrides the environment.
 #[derive(Args)]
 pub struct Variables {
-    /// Set a variable; overrides the environment
+    /// Set a variable for an upstream URL or a secret; overrides the environment; can be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = PrivateArgument(assignment))]
     set: Vec<(String, String)>,
     /// The value for variables that are not set. If it is `None`, an unset variable is a problem.
@@ -71,7 +71,7 @@ pub fn open_for_inspection(file: &str, variables: &Variables) -> Result<GatewayF
     inspect_text(file, &read_document(file)?, variables)
 }
 
-/// Like [`open_for_inspection`], but with a given text, which can be a change that is not yet in the file.
+/// Like [`open_for_inspection`], but reads `text` instead of the file, for example a change that is not yet in the file.
 pub fn inspect_text(file: &str, text: &str, variables: &Variables) -> Result<GatewayFile, Failure> {
     only(file, open_all_text(file, text, &variables.with_stand_in())?)
 }

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// Converts JSON text to YAML text. A character above U+FFFF has two escapes in JSON and one in YAML; all other text stays
-/// unchanged.
+/// Converts JSON text to YAML text. A character above U+FFFF has two escapes in JSON (`\uD83D\uDE00`) and one in YAML
+/// (`\U0001F600`). All other text stays unchanged.
 pub fn as_yaml(text: &str) -> Cow<'_, str> {
     let may_hold_pairs = text.trim_start().starts_with(['{', '[', '"']) && text.contains("\\u");
     if !may_hold_pairs || serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {

@@ -19,7 +19,7 @@ pub fn read(text: &str) -> Result<Node, Problem> {
     read_within(text, Bounds { depth: yaml::MAX_DEPTH, values: usize::MAX })
 }
 
-/// Reads JSON text with the filter's bounds for this kind of document.
+/// Like [`read`], but with `bounds`, the limits on depth and size that the filter has for one kind of document.
 pub fn read_within(text: &str, bounds: Bounds) -> Result<Node, Problem> {
     let value = strict_json::parse_within(text.as_bytes(), bounds).map_err(|fault| syntax_problem(text, &fault))?;
     let mut node = Node::from(value);
@@ -50,8 +50,8 @@ fn take_places(node: &mut Node, placed: Node) {
     }
 }
 
-/// Returns the location and the reason of a syntax error. The filter's own parser reports no positions. They come from
-/// serde_json, which refuses nearly the same texts.
+/// Returns the location and the reason of a syntax error. The filter's own parser reports no positions. The text is therefore
+/// parsed again with serde_json, which refuses nearly the same texts.
 fn syntax_problem(text: &str, fault: &Malformed) -> Problem {
     let start = Place { line: 1, column: 1, path: String::new() };
     if text.starts_with('\u{feff}') {

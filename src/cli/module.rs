@@ -40,8 +40,8 @@ impl Module {
         }
     }
 
-    /// Returns the path of this module in the directory of `plain`, the path of the small module; `None` if that file has another
-    /// name.
+    /// Returns the path of this module in the directory of the small module at `plain`. Returns `None` if `plain` does not have
+    /// the file name of the small module.
     pub fn beside(self, plain: &str) -> Option<String> {
         plain.strip_suffix(Module::Plain.file()).map(|folder| format!("{folder}{}", self.file()))
     }

@@ -1,7 +1,7 @@
 //! The output of commands: all output passes through this module, which escapes every hidden character.
 //!
-//! Commands pass lines, one JSON value or a whole document. Line breaks inside a line are escaped, so a string from a document,
-//! a token or an argument cannot imitate a message of the program.
+//! A command returns lines, one JSON value or a whole document. Line breaks inside a line are escaped, so a string from a
+//! document, a token or an argument cannot imitate a message of the program.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -48,7 +48,7 @@ pub fn json_lines(value: &Value) -> Vec<String> {
     format!("{value:#}").lines().map(str::to_string).collect()
 }
 
-/// Escapes the hidden characters of an argument, so that messages can repeat it.
+/// Escapes the characters of an argument that a terminal executes or does not show, so that messages can repeat the argument.
 pub fn argument(argument: &OsStr) -> OsString {
     match printable::one_line(&argument.to_string_lossy()) {
         Cow::Borrowed(_) => argument.to_os_string(),

@@ -6,7 +6,8 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Error};
 
-/// Parses an argument with the given function, because clap's own error message would repeat the value.
+/// A clap value parser that calls the given function. Its error message does not repeat the value, as a message of clap itself
+/// would.
 #[derive(Clone)]
 pub struct PrivateArgument<T>(pub fn(&str) -> Result<T, String>);
 

@@ -42,7 +42,8 @@ pub fn run(action: &RevocationAction) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::line(format!("{file}: {count}, no problems")), notes, exit: Exit::Success })
 }
 
-/// Reads the entries of a list as this gateway's filter reads them. Also returns how many entries the filter keeps at `now`.
+/// Reads the entries of a list as the filter of this gateway would. Also returns how many of the entries the filter would keep at
+/// `now`.
 pub fn read(
     gateway: Option<&Document>,
     file: &str,

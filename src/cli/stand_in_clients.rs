@@ -1,4 +1,4 @@
-//! Stand-in clients: clients of a document in which the hash of each key is replaced by the hash of a generated key.
+//! Stand-in clients: the clients of a document, with the hash of each key replaced by the hash of a generated stand-in key.
 //!
 //! With stand-in keys, `can` and `who-can` simulate requests of each client without its real keys. Real gateways refuse the
 //! stand-in keys.
@@ -29,7 +29,8 @@ pub struct StandInSource {
     /// A gateway.yaml, an Envoy configuration or an Istio manifest
     #[arg(value_name = "FILE")]
     pub file: String,
-    /// The file that is used as the document at `clients_from`; by default the document has no clients
+    /// The file that is used as the document of clients instead of fetching `clients_from`; by default the document has no
+    /// clients
     #[arg(long, value_name = "CLIENTS")]
     clients: Option<String>,
     #[command(flatten)]
@@ -84,7 +85,8 @@ impl StandInClients {
         self.gateway.document.issuers.iter().filter(move |issuer| accepted(&issuer.name.value))
     }
 
-    /// Builds a token for a client and a route, with every claim that the issuer and the route are known to require.
+    /// Builds a token for a client and a route. The token has every scope, permission and claim that the document requires of
+    /// this issuer's tokens on this route.
     pub fn token(
         &self,
         client: &ClientSettings,
@@ -204,8 +206,8 @@ fn set_claim(claims: &mut Value, claim: &ClaimPath, value: Value) {
     *target = value;
 }
 
-/// A hash that matches no certificate, for a client whose certificate the document identifies by another field.
+/// The hash in a stand-in certificate that the document identifies by another field. It matches no real certificate.
 const UNKNOWN_CERTIFICATE: [u8; 32] = [0xff; 32];
 
-/// This secret is public. Only the gateway that the tool compiles accepts keys with this secret.
+/// The secret part of each stand-in key. It need not be secret, because only the simulated gateway accepts stand-in keys.
 const STAND_IN_SECRET: &str = "supposedsupposedsupposedsupposed";

@@ -4,7 +4,8 @@ use comfy_table::{Table, presets};
 
 use crate::printable;
 
-/// Formats rows as aligned columns, two spaces apart. Widths are those of a terminal: an ideograph takes two columns.
+/// Formats rows as aligned columns, two spaces apart. Widths are those of a terminal, in which a Chinese character takes two
+/// columns.
 pub fn text<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).add_rows(rows.iter().map(printable));

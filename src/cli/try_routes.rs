@@ -1,4 +1,4 @@
-//! Runs a request for a route through the filter's core, with example values for the parts that the route does not determine.
+//! Simulates a request for a route, with example values for path parameters and for the `*` in a host.
 
 use super::Failure;
 use super::explain::{PresentedCredentials, SimulatedGateway};
@@ -12,7 +12,7 @@ pub struct RouteVerdict<'g> {
     pub name: String,
     /// The method and path of the request.
     pub request: String,
-    /// Whether the filter forwarded or answered the request instead of refusing it.
+    /// Whether the filter allows the request, apart from checks of its query and body.
     pub allowed: bool,
     /// The reason and the detail in the audit record.
     pub reason: String,

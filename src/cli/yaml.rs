@@ -41,7 +41,7 @@ pub fn read_all_with_ambiguous(text: &str) -> Result<(Vec<Node>, Ambiguous), Pro
     Ok((nodes, reader.ambiguous))
 }
 
-/// The plain scalars that other YAML loaders read differently, by line and column.
+/// The plain scalars that other YAML loaders read differently: their text, by line and column.
 pub type Ambiguous = HashMap<(u32, u32), String>;
 
 /// Limits on the content of a file, with aliases expanded. Files for Envoy and Kubernetes are larger than a gateway document,
@@ -206,7 +206,7 @@ impl<'t> YamlReader<'t> {
     /// Copies the value of an anchor. The copy counts against the size limits like any other content, so that a small file with
     /// many aliases cannot fill the memory.
     fn alias(&mut self, anchor: usize, at: Position, depth: usize) -> Result<Node, Problem> {
-        // Count before copying, so that a value that is too large is never copied.
+        // The size is counted before the copy, so that a value that is too large is never copied.
         let Some(size) = self.anchors.get(&anchor).map(|(_, size)| *size) else {
             return Err(fault(at, "an alias cannot be inside its own anchor"));
         };

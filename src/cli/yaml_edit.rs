@@ -43,8 +43,8 @@ impl Draft {
         Draft { text: text.to_string(), meant: root.to_json() }
     }
 
-    /// Sets a member of the mapping at `path` to a string. An old value in single quotes gets a new value in single quotes; any
-    /// other old value gets one in double quotes.
+    /// Sets a member of the mapping at `path` to a string. If the old value is in single quotes, the new value is in single
+    /// quotes too; any other old value is replaced by a value in double quotes.
     pub fn set(&mut self, path: &[PathStep<'_>], key: &str, value: &str) -> Option<()> {
         let file = YamlFile::from_str(&self.text).ok()?;
         let map = mapping(&file, path)?;
@@ -115,8 +115,8 @@ impl Draft {
         (root.to_json() == self.meant).then_some((self.text, root))
     }
 
-    /// Replaces the text of the draft with `text`, which has an addition. Uses the layout of [`Addition::laid_out`] if there is
-    /// one. Returns `None` if `text` lacks characters of the old text.
+    /// Replaces the text of the draft with `text`, which must be the old text with one addition; otherwise returns `None`. If
+    /// [`Addition::laid_out`] returns a better layout of `text`, uses that layout.
     fn accept(&mut self, text: String, addition: &Addition) -> Option<()> {
         let added = text.len().checked_sub(self.text.len())?;
         let laid_out = addition.laid_out(&text, added, &self.meant).filter(|text| only_adds(&self.text, text));
@@ -167,8 +167,8 @@ impl Addition {
     }
 
     /// Returns the text in the layout of the entries around the addition; `None` if the layout needs no change. In flow style,
-    /// the addition starts a new line if the entry before it does. In block style, blank lines before the addition move behind
-    /// it.
+    /// the addition starts a new line if the entry before it starts a line. In block style, blank lines before the addition move
+    /// behind it.
     fn laid_out(&self, text: &str, added: usize, meant: &Json) -> Option<String> {
         let line_of = |at: usize| text.get(..at).map(|head| head.rfind('\n').map_or(0, |end| end + 1));
         let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };

@@ -41,7 +41,8 @@ pub enum Loader {
     Kubernetes,
 }
 
-/// Returns the type that a loader gives to a plain scalar; `None` if the loader reads the same type as [`resolve`].
+/// Describes how a loader reads a plain scalar, such as `an octal number`. Returns `None` if the loader reads the scalar like
+/// [`resolve`].
 pub fn reading_of_loader(text: &str, loader: Loader) -> Option<&'static str> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     match text.to_ascii_lowercase().as_str() {
@@ -71,8 +72,8 @@ pub fn reading_of_loader(text: &str, loader: Loader) -> Option<&'static str> {
     }
 }
 
-/// Refuses a plain key that some YAML readers do not read as a string: `1:`, `true:`, `<<:`. Every reader reads a quoted key as
-/// a string.
+/// Refuses a plain key that some YAML readers do not read as a string, such as `1:`, `true:` or `<<:`. Do not call this for a
+/// quoted key, which every reader reads as a string.
 pub fn check_key(text: &str) -> Result<(), String> {
     match resolve(text) {
         Ok(Value::Text(_)) if text != "<<" => Ok(()),
