@@ -1,4 +1,4 @@
-//! The hosts. A host passes the callbacks of Envoy to the gateway as events, and performs the commands that the gateway returns.
+//! The hosts. A host passes the callbacks of a proxy to the gateway as events, and performs the returned commands.
 
 #[cfg(target_os = "wasi")]
 pub mod wasm;

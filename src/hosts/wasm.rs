@@ -1,6 +1,6 @@
 //! The host for proxy-wasm, the interface between Envoy and wasm modules.
 //!
-//! No other module uses proxy-wasm, and this module decides nothing about requests.
+//! Only this module uses proxy-wasm. It contains no policy: the [`gateway`](crate::gateway) decides about each request.
 
 mod commands;
 mod host;

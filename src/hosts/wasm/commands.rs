@@ -43,7 +43,8 @@ fn edit(map: Map, edits: &[HeaderEdit]) {
     }
 }
 
-/// Sends a reply. A gRPC client receives a gRPC status and a short message instead of the body (envoy-facts §2.5).
+/// Sends a reply. If the client uses gRPC, Envoy sends it a gRPC status and a short message instead of the body (envoy-facts
+/// §2.5).
 fn send(reply: &Reply) {
     let headers = host::serialize(reply.headers.iter().map(|(name, value)| (name.as_ref(), value.as_ref())));
     let (grpc_status, body) = match &reply.grpc {
@@ -53,7 +54,8 @@ fn send(reply: &Reply) {
     host::reply(&LocalReply { status: reply.status, details: reply.details, headers: &headers, body, grpc_status });
 }
 
-/// Increases a counter by one. The id of a counter is valid only in this VM, so each VM asks Envoy for the id at the first use.
+/// Increases a counter by one. An id is valid only in one wasm VM, so each VM asks Envoy for the id when it first uses the
+/// counter.
 fn increment(count: Count) {
     COUNTERS.with_borrow_mut(|counters| {
         let id = match counters.get(&count) {

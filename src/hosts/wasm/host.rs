@@ -1,8 +1,8 @@
 //! Safe wrappers for the functions of Envoy. Only this file and the files in `host` may contain `unsafe` code.
 //!
-//! For frequent calls, this file replaces the wrappers of the `proxy_wasm` crate. Those wrappers allocate more memory. They also
-//! panic on an unexpected status or byte, which would stop the VM of the worker (envoy-facts §0.7, §0.8). The wrappers in this
-//! file return a fallback value instead.
+//! The `proxy_wasm` crate has wrappers too. This file replaces those that the filter calls often, because they allocate more
+//! memory, and because they panic on an unexpected status or byte. A panic would stop the wasm VM of the worker (envoy-facts
+//! §0.4, §0.7, §0.8). The wrappers in this file return `None`, `false` or an empty value instead.
 
 #![expect(unsafe_code, reason = "Envoy uses raw pointers; each block explains why it is sound")]
 
@@ -36,12 +36,12 @@ pub enum Map {
     CallResponse = 6,
 }
 
-/// The arguments of a local reply. The fields are borrowed, because Envoy copies them.
+/// The arguments of a local reply. Envoy copies the values during the call, so the fields are borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalReply<'a> {
     /// HTTP status.
     pub status: u16,
-    /// Envoy's response code details, which must not contain spaces.
+    /// Envoy's response code details: a short reason for Envoy's access log, without spaces.
     pub details: &'a str,
     /// The headers, in the format of [`serialize`].
     pub headers: &'a [u8],
@@ -64,13 +64,13 @@ pub fn now() -> Duration {
     Duration::from_nanos(nanos)
 }
 
-/// Returns all headers of a map as one serialized block, which [`pairs`] parses. The block is empty if the map no longer exists.
+/// Returns all headers of a map, as a serialized block for [`pairs`]. The block is empty if the map no longer exists.
 pub fn map(map: Map) -> Vec<u8> {
     // SAFETY: `take` explains what Envoy does with the two pointers.
     take(|data, size| unsafe { ffi::proxy_get_header_map_pairs(map as u32, data, size) }).unwrap_or_default()
 }
 
-/// Returns the first value of a header; `None` if it is absent or the map no longer exists.
+/// Returns the first value of a header; `None` if the header is absent or the map no longer exists.
 pub fn header(map: Map, name: &str) -> Option<Vec<u8>> {
     // SAFETY: the name is a live slice; `take` explains the rest.
     take(|data, size| unsafe { ffi::proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size) })
@@ -96,8 +96,8 @@ pub fn remove_header(map: Map, name: &str) -> bool {
     unsafe { ffi::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) == OK }
 }
 
-/// Returns a property of the current request or connection. A NUL character separates the parts of the path. An empty value is
-/// the same as an absent value, because Envoy does not distinguish them (envoy-facts §2.8).
+/// Returns a property of the current request or connection. A NUL character separates the parts of the path. Envoy does not
+/// distinguish an empty value from an absent one (envoy-facts §2.8), so the caller must not either.
 pub fn property(path: &str) -> Option<Vec<u8>> {
     // SAFETY: the path is a live slice; `take` explains the rest.
     take(|data, size| unsafe { ffi::proxy_get_property(path.as_ptr(), path.len(), data, size) })
@@ -114,7 +114,8 @@ pub fn set_filter_state(name: &str, value: &[u8]) {
     unsafe { ffi::proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
 }
 
-/// Returns the id of the counter with this name, which Envoy creates if it does not exist. Returns `None` if Envoy refuses it.
+/// Returns the id of the counter with this name. Envoy creates the counter if it does not exist. Returns `None` if Envoy refuses
+/// to create it.
 pub fn define_counter(name: &str) -> Option<u32> {
     const COUNTER: u32 = 0;
     let mut id = 0_u32;
@@ -148,14 +149,15 @@ pub fn reply(reply: &LocalReply<'_>) -> bool {
     status == OK
 }
 
-/// Resumes the current request, which a callback paused.
+/// Resumes the current request, after a callback paused it.
 pub fn resume_request() {
     const REQUEST: u32 = 0;
     // SAFETY: the argument is a plain number, and Envoy writes nothing.
     unsafe { ffi::proxy_continue_stream(REQUEST) };
 }
 
-/// Selects the request or the root to which the following calls of this file apply. Returns `false` if it no longer exists.
+/// Selects a context (a request or a root) for the following calls of functions in this file. Returns `false` if the context no
+/// longer exists.
 pub fn act_for(context_id: u32) -> bool {
     // SAFETY: the argument is a plain number, and Envoy writes nothing.
     unsafe { ffi::proxy_set_effective_context(context_id) == OK }
@@ -167,24 +169,24 @@ pub fn log(level: LogLevel, text: &str) {
     let _ = hostcalls::log(level, &printable::one_line(text));
 }
 
-/// Calls a foreign function of Envoy, such as `verify_signature`. Returns the status of Envoy as `Err` if the function does not
-/// exist or fails.
+/// Calls a foreign function of Envoy, such as `verify_signature`. Returns Envoy's status as `Err` if the function does not exist
+/// or fails.
 pub fn foreign(name: &str, argument: &[u8]) -> Result<Vec<u8>, Status> {
     hostcalls::call_foreign_function(name, Some(argument)).map(Option::unwrap_or_default)
 }
 
-/// Sets the period with which Envoy calls `proxy_on_tick` for the current root.
+/// Sets the interval at which Envoy calls `proxy_on_tick` for the current root.
 pub fn tick_every(period: Duration) {
     let _ = hostcalls::set_tick_period(period);
 }
 
-/// Returns the bytes of the key `configuration` of the plugin.
+/// Returns the plugin's configuration, as the bytes that Envoy's setting `configuration` contains.
 pub fn plugin_configuration() -> Vec<u8> {
     hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX >> 1).ok().flatten().unwrap_or_default()
 }
 
-/// Returns at most `most` bytes of the request's body. If Envoy holds the body, they are from the start of the held body.
-/// Otherwise they are from the start of the part that the current callback reports.
+/// Returns at most `most` bytes of the request's body. If Envoy holds the body, the bytes start at the beginning of the held
+/// body. If not, they start at the beginning of the part that the current callback reports.
 pub fn request_body(most: usize) -> Vec<u8> {
     const REQUEST_BODY: u32 = 0;
     // SAFETY: the other arguments are plain numbers; `take` explains the rest.
@@ -235,8 +237,8 @@ pub fn call(cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Optio
     (status == OK).then_some(token)
 }
 
-/// Parses a serialized map. It contains the number of pairs, the two lengths of each pair, and then each name and value, followed
-/// by NUL.
+/// Parses a serialized map. It contains the number of pairs, then the lengths of the name and the value of each pair, and then
+/// all names and values. A NUL byte follows each name and each value.
 pub fn pairs(block: &[u8]) -> Vec<(&[u8], &[u8])> {
     let word = |at: usize| {
         let bytes = block.get(at..at + 4)?;
@@ -276,8 +278,8 @@ pub fn serialize<'h>(headers: impl ExactSizeIterator<Item = (&'h str, &'h str)> 
     block
 }
 
-/// Runs a call of Envoy that returns a buffer. Envoy allocates the buffer with the allocator of this module, so this function
-/// owns the buffer and later frees it.
+/// Calls a function of Envoy that returns a buffer. Envoy allocates the buffer with the allocator of this wasm module, so the
+/// returned `Vec` owns the buffer and frees it.
 fn take(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
     let mut data: *mut u8 = null_mut();
     let mut size = 0_usize;
@@ -294,5 +296,5 @@ fn take(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
 }
 
 const OK: u32 = 0;
-/// The number that means the body of the response (proxy-wasm ABI, `proxy_buffer_type_t`).
+/// The buffer type of the response body (proxy-wasm ABI, `proxy_buffer_type_t`).
 const RESPONSE_BODY: u32 = 1;

@@ -5,7 +5,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use super::host;
 use crate::policy::limits::rate_limit::store::{BucketStore, Cell, CellId};
 
-/// The cells of buckets in Envoy's shared data, and the key with which all workers hash bucket keys.
+/// The cells of the buckets in Envoy's shared data. All workers use the same `hash_key`, so they assign a bucket to the same
+/// cell.
 pub struct SharedCells {
     hash_key: [u8; 16],
 }
@@ -40,7 +41,7 @@ impl BucketStore for SharedCells {
     }
 }
 
-/// Returns the key of a cell in the shared data. The key is short enough that Envoy needs no separate allocation for it.
+/// Returns the key of a cell in the shared data. The key is short, so that Envoy can store it without a separate allocation.
 fn name(id: CellId) -> [u8; 21] {
     let mut name = *b"portcullis/l/--------";
     let number = id.table.to_be_bytes().into_iter().chain(id.cell.to_be_bytes());

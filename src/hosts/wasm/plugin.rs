@@ -17,29 +17,31 @@ use crate::gateway::{Gateway, GatewayEffects};
 use crate::policy::Policy;
 use crate::policy::limits::rate_limit_client::wire;
 
-/// A plugin with its configuration. All requests that started with this configuration share it.
+/// A plugin with one version of its configuration. All requests that started with this version share the value, even after Envoy
+/// configures the plugin again.
 pub struct Plugin {
     /// The gateway that runs the policy of this configuration.
     pub gateway: Gateway,
     /// The buckets of local limits, which all workers share.
     pub limits: RefCell<SharedCells>,
-    /// The running calls, by the id that Envoy assigned to each call.
+    /// The running outgoing calls, by the id that Envoy assigned to each call.
     calls: RefCell<HashMap<u32, CallId>>,
 }
 
 /// Access to Envoy's shared data, which all workers share.
 struct SharedMap;
 
-/// The response to an outgoing HTTP call, which is available in the current callback.
+/// The response to the outgoing HTTP call that the current callback reports.
 struct CallResponse;
 
-/// The gRPC message of the current callback. The field is its size in bytes.
+/// The gRPC message that the current callback reports. The field is its size in bytes.
 struct MessageBuffer(usize);
 
 impl Plugin {
     /// Loads the configuration of the current root. Returns `None` if the configuration has a problem; Envoy then does not start,
-    /// or rejects the update. The result depends only on the configuration and on environment variables, so it is the same in
-    /// every worker. A worker in which only this function failed would run without the filter (envoy-facts §0.1).
+    /// or rejects the update. The result must depend only on the configuration and on environment variables, so that it is the
+    /// same in every worker. If this function failed in only one worker, this worker would forward all requests without the
+    /// filter (envoy-facts §0.1).
     pub fn configure() -> Option<Rc<Plugin>> {
         let bytes = host::plugin_configuration();
         match load(&bytes) {
@@ -83,8 +85,9 @@ impl Plugin {
     }
 
     /// Starts the calls that are due, in the callback of `request`. If Envoy cannot start a call, only `request` is decided now.
-    /// The other requests that wait for the call are decided at the next tick. If this callback refused another request, Envoy
-    /// would hold `request` forever, because Envoy stores one flag for the whole VM that a reply was sent.
+    /// The other requests that wait for the call are decided at the next tick. Envoy keeps only one flag per VM for "a reply was
+    /// sent". If this callback refused another request, Envoy would apply the flag to `request`, and would hold `request`
+    /// forever.
     pub fn start_calls_of(&self, request: StreamId, wake: &dyn Fn(StreamId)) {
         self.start_calls(0, Some(request), wake);
     }
@@ -129,8 +132,7 @@ fn decide_due(outcome: GatewayEffects, wake: &dyn Fn(StreamId)) {
     outcome.due.into_iter().for_each(wake);
 }
 
-/// Starts a call and returns its id. Returns `None` if Envoy cannot start the call: the cluster is unknown, has no healthy
-/// endpoint, or has too many calls.
+/// Starts a call and returns its id. Returns `None` if Envoy cannot start the call. See [`Answer::NotStarted`] for the reasons.
 fn start(call: &Call) -> Option<u32> {
     match &call.request {
         CallRequest::Http(headers) => {
@@ -178,15 +180,16 @@ impl GrpcMessage for MessageBuffer {
     }
 }
 
-/// Parses and compiles a configuration. Environment variables are those of the VM, which Envoy sets from `host_env_keys`.
+/// Parses and compiles a configuration. The document can refer to environment variables of the VM, which Envoy sets from
+/// `vm_config.environment_variables`.
 fn load(bytes: &[u8]) -> Result<Policy, Vec<String>> {
     let node = source::read(bytes).map_err(|fault| vec![fault])?;
     let environment = |name: &str| std::env::var(name).ok();
     Policy::from_node(&node, &environment).map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
-/// Computes an FNV-1a hash of the configuration, which shows in the log whether two workers have the same configuration. It
-/// offers no security.
+/// Computes an FNV-1a hash of the configuration. The hash in the log shows whether two workers have the same configuration. It is
+/// not a cryptographic hash.
 fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -9,7 +9,7 @@ use crate::gateway::host::RequestFacts;
 use crate::policy::request::peer::{Certificate, Peer};
 use crate::policy::verdict::audit::RequestEnd;
 
-/// The request of the current callback, as Envoy's properties describe it (envoy-facts §3.1).
+/// Reads facts about the request of the current callback from Envoy's properties (envoy-facts §3.1).
 #[derive(Default)]
 pub struct StreamProperties {
     address: OnceCell<Option<IpAddr>>,
@@ -63,8 +63,8 @@ impl Peer for StreamProperties {
 }
 
 /// Returns `true` if Envoy verified the client certificate. The property `connection.mtls` does not show this: it is also `true`
-/// if the listener has no CA, or accepts certificates of an unknown CA. Envoy before 1.39 does not report the result, so the
-/// generated configuration contains an RBAC rule that does.
+/// if the listener has no CA, or accepts certificates of an unknown CA. Envoy before 1.39 has no property for the result, so the
+/// generated configuration contains a shadow rule of the RBAC filter that records the result.
 fn is_verified() -> bool {
     match host::property("connection\0peer_certificate_valid") {
         Some(valid) => valid == [1],

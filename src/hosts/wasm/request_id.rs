@@ -3,8 +3,8 @@
 use super::host;
 use crate::policy::request::well_formed_id;
 
-/// Returns the id of a request that was never decided. If Envoy could not parse the request, the id consists of the connection
-/// and the time. The generated configuration makes Envoy's reply contain the same id.
+/// Returns the id of a request that ended before the gateway decided it. If Envoy could not parse the request and so assigned no
+/// id, the result consists of the connection and the time. With the generated configuration, Envoy's reply contains the same id.
 pub fn known_id() -> String {
     let id = host::property("request\0id").unwrap_or_default();
     if let Some(id) = well_formed_id(&id) {

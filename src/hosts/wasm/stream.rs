@@ -14,7 +14,7 @@ use crate::gateway::host::Host;
 use crate::gateway::transaction::Transaction;
 use crate::gateway::waiting::StreamId;
 
-/// One request, with the plugin and the transaction that handle its callbacks.
+/// One request in Envoy, with the plugin and the transaction that handle its callbacks.
 pub struct Stream {
     context: u32,
     plugin: Option<Rc<Plugin>>,
@@ -22,7 +22,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Creates a request that `plugin` handles. If `plugin` is `None`, the request will be refused with 500.
+    /// Creates the state of a new request that `plugin` handles. If `plugin` is `None`, the filter refuses the request with 500.
     pub fn new(context: u32, plugin: Option<Rc<Plugin>>) -> Stream {
         Stream { context, plugin, transaction: RefCell::new(Transaction::new(StreamId(context.into()))) }
     }
@@ -97,14 +97,14 @@ impl Stream {
         }
     }
 
-    /// Refuses the request if Envoy holds its body without reporting it to the filter.
+    /// Refuses the request if Envoy has received a part of its body but does not report it to the filter.
     pub fn look_for_body(&self) {
         if host::act_for(self.context) {
             self.handle(|transaction, plugin, host| transaction.on_awaited_body(&plugin.gateway, host));
         }
     }
 
-    /// Ends a held response whose body Envoy does not report.
+    /// Finishes a held response without its body, after Envoy has not reported a part of the body in time.
     pub fn end_silent_response(&self) {
         if host::act_for(self.context) {
             self.handle(|transaction, plugin, host| transaction.on_silent_response(&plugin.gateway, host));
@@ -166,8 +166,8 @@ impl Stream {
     }
 }
 
-/// The result of a callback. The numbers 0 and 1 are those of `proxy_action_t` in the proxy-wasm ABI, and 4 is a number of
-/// Envoy's own filter status.
+/// The result of a callback. The proxy-wasm ABI defines 0 and 1 (`proxy_action_t`). The number 4 is not in the ABI: Envoy also
+/// accepts the numbers of its own enum of filter statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum CallbackResult {

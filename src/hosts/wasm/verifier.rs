@@ -8,7 +8,8 @@ use crate::policy::credentials::jwks::VerifyingKey;
 use crate::policy::credentials::signature::{HostRequest, SignatureVerifier, SoftwareVerifier, host_request};
 use crate::protobuf::put_bytes;
 
-/// Verifies RS and ES signatures with Envoy's BoringSSL, which is faster, and all other signatures with Rust code.
+/// Verifies RS* and ES* signatures with Envoy's BoringSSL, which is faster than the Rust code, and all other signatures with Rust
+/// code.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HostVerifier;
 

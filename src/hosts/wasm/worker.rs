@@ -1,6 +1,6 @@
-//! The state of one worker: the plugin of each root, and the running requests.
+//! The state of one worker: the plugin of each root, and the requests that have not ended.
 //!
-//! A root is the context that Envoy creates for each plugin configuration. Each request belongs to one root.
+//! A root is the context that Envoy creates for each plugin in its configuration. Each request belongs to one root.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -29,8 +29,9 @@ pub fn create(context: u32, parent: u32) {
     STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
 }
 
-/// Loads the configuration of a root. Returns `false` if it has a problem. Also removes the roots that no longer exist, because
-/// the module exports no callback for the end of a root: Envoy would also call it for every request.
+/// Loads the configuration of a root. Returns `false` if the configuration has a problem. Also removes the roots that no longer
+/// exist. The module cannot learn about their end earlier: it does not export the callback for the end of a context, because
+/// Envoy would call that callback for every request too.
 pub fn configure(root: u32) -> bool {
     PLUGINS.with_borrow_mut(|plugins| plugins.retain(|(id, _)| host::act_for(*id)));
     host::act_for(root);
@@ -105,8 +106,8 @@ pub fn end(context: u32) {
     ended.iter().for_each(|stream| stream.end());
 }
 
-/// A cheap hasher for the ids of requests. Envoy assigns consecutive ids, so they need little mixing. The multiplication changes
-/// the high bits of the hash, because the hash map also uses these bits to distinguish entries.
+/// A cheap hasher for the ids of requests. It only multiplies, because Envoy assigns consecutive ids, and clients cannot choose
+/// them. The multiplication spreads the id over the high bits too, which the hash map uses to distinguish entries.
 #[derive(Debug, Default)]
 struct NumberHasher(u64);
 

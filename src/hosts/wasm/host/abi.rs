@@ -1,8 +1,9 @@
-//! The proxy-wasm callbacks of the module. Each callback passes its event to a root or a request in `worker.rs`.
+//! The proxy-wasm callbacks of the module. Each callback calls a function in `worker.rs`.
 //!
-//! Envoy calls every callback that a module exports. The `proxy_wasm` crate exports all callbacks of the ABI, so a request would
-//! cost seven calls instead of four. `make wasm` therefore removes the exports of the crate (test-harness/pack). It exports the
-//! functions in this file under their ABI names instead, such as `portcullis_on_log` as `proxy_on_log`.
+//! Envoy calls every callback that a module exports, and each call costs time. The `proxy_wasm` crate exports all callbacks of
+//! the ABI, so Envoy would make seven calls for a request instead of four. `make wasm` therefore removes the exports of the crate
+//! (test-harness/pack). It exports the functions in this file under their ABI names instead, such as `portcullis_on_log` as
+//! `proxy_on_log`.
 
 use super::super::worker;
 
@@ -12,7 +13,7 @@ extern "C" fn portcullis_on_context_create(context: u32, parent: u32) {
     worker::create(context, parent);
 }
 
-/// Called when a root receives its configuration.
+/// Called when Envoy configures a root. If the function returns `false`, Envoy rejects the configuration.
 #[unsafe(no_mangle)]
 extern "C" fn portcullis_on_configure(root: u32, _size: usize) -> bool {
     worker::configure(root)

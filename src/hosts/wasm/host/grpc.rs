@@ -46,8 +46,8 @@ pub fn grpc_call(call: &GrpcCall<'_>) -> Option<u32> {
     (status == OK).then_some(token)
 }
 
-/// Returns the response message of a call, which is available only in the callback for the message. `size` is its size in bytes.
-/// Returns `None` if the message is longer than `most` bytes.
+/// Returns the response message of a gRPC call. Call this function only in the callback that reports the message, and pass the
+/// size in bytes that the callback reported. Returns `None` if the message is longer than `most` bytes.
 pub fn grpc_message(size: usize, most: usize) -> Option<Vec<u8>> {
     const GRPC_RECEIVE_BUFFER: u32 = 5;
     if size > most {

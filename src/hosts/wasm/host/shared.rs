@@ -20,7 +20,7 @@ pub fn share(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8], version: Option<u3
 }
 
 /// Stores a value if the key does not exist. Returns `true` if the value was stored. Envoy compares versions only if the key
-/// exists, so a version that no value has allows only new keys.
+/// exists. This function passes a version that no value has, so the comparison fails for every existing key.
 pub fn share_if_absent(key: &(impl AsRef<[u8]> + ?Sized), value: &[u8]) -> bool {
     set(key.as_ref(), value, NEVER)
 }
@@ -30,7 +30,7 @@ fn set(key: &[u8], value: &[u8], version: u32) -> bool {
     unsafe { ffi::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) == OK }
 }
 
-/// The version that disables the comparison of versions.
+/// With this version, Envoy stores the value without a comparison of versions.
 const ANY: u32 = 0;
 /// A version that no value has in practice, because Envoy counts versions upwards from 1.
 const NEVER: u32 = u32::MAX;
