@@ -1,6 +1,7 @@
 //! Runs a policy in one worker: tracks waiting requests, polled documents and outgoing calls.
 //!
-//! The gateway handles events and returns commands. It performs no I/O; the host performs the commands.
+//! The host passes events to the gateway, such as the headers of a request. The gateway returns commands, which the host
+//! performs. The gateway itself performs no I/O.
 
 pub mod body;
 pub mod call;
@@ -34,7 +35,8 @@ use crate::policy::limits::rate_limit_client::Quotas;
 use crate::policy::polled::Polled;
 use crate::policy::verdict::wait::Awaited;
 
-/// A running policy in one worker. All [`transaction::Transaction`]s of the worker share the gateway.
+/// A running policy in one worker. All requests of the worker share it; the state of one request is a
+/// [`transaction::Transaction`].
 pub struct Gateway {
     pub(crate) policy: Rc<Policy>,
     pub(crate) memory: RefCell<DecisionState>,
@@ -42,22 +44,24 @@ pub struct Gateway {
     pub(crate) waiting: RefCell<Waiting>,
     /// The requests that are held for an inspection of their body, and whose body has not begun to arrive.
     pub(crate) awaiting_body: RefCell<Vec<StreamId>>,
-    /// The held responses of which no part of the body has arrived, each with the time when the wait ends.
+    /// The held responses of which no part of the body has arrived, each with the time at which the gateway stops waiting for the
+    /// body.
     pub(crate) awaiting_response: RefCell<Vec<(StreamId, Duration)>>,
-    /// Counts and limits the bytes of held bodies in the proxy's memory.
+    /// Counts and limits the bytes of held request bodies, which are in the proxy's memory.
     pub(crate) held: Rc<ByteBound>,
     /// Counts and limits the bytes of held response bodies. This bound is separate from `held`, so that uploads cannot use up the
     /// memory for responses.
     pub(crate) held_responses: Rc<ByteBound>,
-    /// Envoy's buffer limit, the same for every request; `None` if no route holds bodies for checks.
+    /// The buffer limit in bytes that the generated configuration sets for every request; `None` if no route holds request or
+    /// response bodies.
     pub(crate) raised_buffer: Option<u64>,
     /// Counts and limits the bytes of the body copies that checks with `mode: log` inspect.
     pub(crate) copied: Rc<ByteBound>,
     /// Counts and limits the header bytes that are stored while the body of a request arrives.
     pub(crate) kept: Rc<ByteBound>,
-    /// Whether the tick period is [`FAST_TICK`], because more requests are due than one event may wake.
+    /// Whether the tick period is [`FAST_TICK`], because more requests or calls are due than one event may handle.
     is_tick_fast: Cell<bool>,
-    /// The new tick period, until [`Gateway::next_tick`] reports it to the host.
+    /// A changed tick period that [`Gateway::next_tick`] has not reported to the host yet.
     tick: Cell<Option<Duration>>,
 }
 
@@ -110,7 +114,7 @@ impl Gateway {
         }
     }
 
-    /// Returns the policy.
+    /// Returns the policy that this gateway runs.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
@@ -120,8 +124,9 @@ impl Gateway {
         RefMut::map(self.memory.borrow_mut(), |memory| &mut memory.polled)
     }
 
-    /// Returns the period with which the host must call [`Gateway::on_tick`], if it changed since the last call. Returns `None`
-    /// for a policy without polled documents, rate limit service and held bodies, because such a policy needs no ticks.
+    /// Returns the interval at which the host must call [`Gateway::on_tick`]; `None` if it has not changed since the last call.
+    /// Always returns `None` if the policy polls no documents, uses no rate limit service and holds no bodies, because it then
+    /// needs no ticks.
     pub fn next_tick(&self) -> Option<Duration> {
         let period = self.tick.take()?;
         let polls = self.memory.borrow().polled.plans().next().is_some();
@@ -129,8 +134,8 @@ impl Gateway {
         waits.then_some(period)
     }
 
-    /// Handles a tick: reads documents that other workers fetched, prepares fetches that are due, and returns the requests whose
-    /// wait ended or timed out.
+    /// Handles a tick: installs documents that other workers fetched, prepares the fetches that are due, and returns the requests
+    /// whose awaited document arrived or whose wait timed out.
     pub fn on_tick(&self, now: Duration, shared: &dyn SharedData) -> GatewayEffects {
         let mut outcome = GatewayEffects::default();
         let changed = {
@@ -141,13 +146,13 @@ impl Gateway {
         outcome
     }
 
-    /// Starts the calls that are due: calls `start` for each of them. If `start` returns `false`, the host could not start the
-    /// call, and this function returns the requests that wait for the call. The host decides them and calls this function again,
-    /// until the function returns `None`.
+    /// Starts the outgoing calls that are due, with the function `start` of the host. If `start` returns `false`, the host could
+    /// not start the call, and this function returns the requests that wait for the call. The host decides these requests and
+    /// calls this function again, until it returns `None`.
     ///
     /// `woken` counts the requests that the current event has woken. When it reaches [`MAX_WOKEN`], the remaining calls are
-    /// started at the next tick. If `only` is set, this function returns no other request, and the other requests are woken at
-    /// the next tick.
+    /// started at the next tick. If `only` is set, this function returns at most this request, and the other requests are woken
+    /// at the next tick.
     pub fn start_calls(
         &self,
         now: Duration,
@@ -230,8 +235,8 @@ impl Gateway {
         batch
     }
 
-    /// Takes the held responses of which no part of the body arrived in time, at most [`MAX_WOKEN`]. See
-    /// [`transaction::Transaction::on_silent_response`].
+    /// Removes and returns up to [`MAX_WOKEN`] held responses of which no part of the body arrived in time. The host calls
+    /// [`transaction::Transaction::on_silent_response`] for each of them.
     pub fn silent_responses(&self, now: Duration) -> Vec<StreamId> {
         if !MAPS_RESPONSES {
             return Vec::new();
@@ -243,8 +248,8 @@ impl Gateway {
         silent
     }
 
-    /// Finds the requests that timed out or whose awaited result has arrived. A large number of requests is spread over several
-    /// ticks.
+    /// Adds to `outcome` up to [`MAX_WOKEN`] requests that timed out, or for whose awaited result `come` returns `true`. If more
+    /// requests are due, the next ticks wake them.
     fn wake(
         &self,
         now: Duration,
@@ -269,16 +274,17 @@ fn log(level: Level, text: String) -> Command {
     Command::Log(level, text)
 }
 
-/// The normal tick period. A document that another worker fetched is used after this time at most.
+/// The normal tick period. A worker starts to use a document that another worker fetched after at most this time.
 const TICK: Duration = Duration::from_millis(100);
-/// The tick period while more requests are due than one event may wake.
+/// The tick period while more requests or calls are due than one event may handle.
 const FAST_TICK: Duration = Duration::from_millis(2);
 /// The maximum number of verified tokens that one worker caches.
 const MAX_TOKENS: usize = 20_000;
-/// The maximum number of header bytes that one worker stores while bodies arrive. Ten thousand typical requests use a tenth of
-/// it.
+/// The maximum number of header bytes that one worker stores for requests whose bodies are still arriving. Ten thousand typical
+/// requests use a tenth of it.
 const MAX_KEPT_BYTES: u64 = 64 << 20;
-/// The maximum number of buckets for which one worker stores reserved hits and answers of the rate limit service.
+/// The maximum number of buckets of global limits that one worker stores. For each bucket, it stores the reserved hits and the
+/// last answer of the rate limit service.
 const MAX_LEASES: usize = 10_000;
 
 #[cfg(test)]

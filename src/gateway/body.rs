@@ -10,7 +10,7 @@ use crate::policy::pipeline::inspection::Inspection;
 /// The body of one request.
 #[derive(Debug, Default)]
 pub(super) struct BodyState {
-    /// Whether the headers ended the request, so that it has neither a body nor trailers.
+    /// Whether the request consists of headers only, without a body and trailers.
     pub headers_only: bool,
     /// The size of the held body so far; `None` before the first part arrives.
     arrived: Option<usize>,
@@ -18,13 +18,13 @@ pub(super) struct BodyState {
     ended: bool,
     /// The bytes that the proxy holds, as counted by [`Gateway::held`](super::Gateway).
     held: Option<HeldBytes>,
-    /// The header bytes that are stored while the body arrives, as counted by [`Gateway::kept`](super::Gateway).
+    /// The header bytes that the gateway stores while the body arrives, as counted by [`Gateway::kept`](super::Gateway).
     kept: Option<HeldBytes>,
     /// The inspection of the complete body. The proxy holds the request until the inspection has ended.
     inspection: Option<Box<Inspection>>,
-    /// The checks of a body that is forwarded while it arrives.
+    /// The checks of a body that the proxy forwards while it arrives.
     pub meter: Option<BodyMeter>,
-    /// The number of bytes of the request that Envoy had received when the headers were decided.
+    /// The number of bytes of the request that Envoy had received when the gateway decided the headers.
     received_before: Option<u64>,
 }
 
@@ -49,21 +49,21 @@ impl BodyState {
         (self.arrived, self.ended) = (Some(size), ended);
     }
 
-    /// Ends the hold after the proxy released the body: its bytes no longer count against the bounds of the worker. Returns the
-    /// size of the body that was held.
+    /// Resets the state of the held body, after the proxy released or dropped it. Its bytes no longer count against the bounds of
+    /// the worker. Returns the size of the body that was held.
     pub fn end_hold(&mut self) -> usize {
         (self.held, self.kept, self.inspection) = (None, None, None);
         self.ended = false;
         self.arrived.take().unwrap_or(0)
     }
 
-    /// Ends the storage of headers: their bytes no longer count against the bound of the worker.
+    /// Frees the stored headers: their bytes no longer count against [`Gateway::kept`](super::Gateway).
     pub fn drop_kept(&mut self) {
         self.kept = None;
     }
 
-    /// Stores the inspection until the body is complete. Returns the inspection as an error if its header bytes exceed the bound
-    /// `kept`.
+    /// Stores the inspection until the body is complete. `target_bytes` is the size of the request targets that the gateway
+    /// stores with it. If too few bytes of `kept` are free, returns the inspection as an error.
     pub fn inspect_later(
         &mut self,
         inspection: Box<Inspection>,
@@ -75,8 +75,8 @@ impl BodyState {
         Ok(())
     }
 
-    /// Counts the held bytes against the bound `held`. Returns `false` if they exceed it. A body that exceeds the
-    /// `max_body_bytes` of its route is not counted, because its request is refused anyway.
+    /// Counts the bytes of the held body against the bound `held` of the worker. Returns `false` if too few bytes are free. Does
+    /// not count a body that exceeds the `max_body_bytes` of its route, because the request is refused anyway.
     pub fn hold(&mut self, held: &Rc<ByteBound>) -> bool {
         let size = self.size();
         if self.inspection.as_ref().is_some_and(|inspection| inspection.is_too_large(size)) {
@@ -85,9 +85,9 @@ impl BodyState {
         held.resize(&mut self.held, size)
     }
 
-    /// Counts all bytes that Envoy may buffer for a waiting request whose body Envoy does not report (envoy-facts §2.7). `raised`
-    /// is the buffer limit of the generated configuration, if checks hold bodies back. Returns `false` if the bytes exceed the
-    /// bound `held`.
+    /// Counts the bytes of a waiting request whose body Envoy buffers but does not report (envoy-facts §2.7). Because the real
+    /// size is unknown, counts the largest number of bytes that Envoy might buffer. `raised` is
+    /// [`Gateway::raised_buffer`](super::Gateway). Returns `false` if too few bytes of `held` are free.
     pub fn reserve(
         &mut self,
         headers: &[(&[u8], &[u8])],
@@ -108,19 +108,19 @@ impl BodyState {
         self.held.is_some()
     }
 
-    /// Takes the inspection if it can run now, because the body is complete or already too large.
+    /// Removes and returns the inspection if it can run now, because the body is complete or already too large.
     pub fn take_ready(&mut self) -> Option<Box<Inspection>> {
         let size = self.size();
         self.inspection.take_if(|inspection| self.ended || inspection.is_too_large(size))
     }
 
-    /// Takes the inspection, even if the body is incomplete.
+    /// Removes and returns the inspection, even if the body is incomplete.
     pub fn take_inspection(&mut self) -> Option<Box<Inspection>> {
         self.inspection.take()
     }
 
-    /// Records the number of bytes that Envoy has received for the request. [`BodyState::is_withheld`] compares later numbers
-    /// with it.
+    /// Records the number of bytes that Envoy has received for the request so far, for the comparison in
+    /// [`BodyState::is_withheld`].
     pub fn note_received(&mut self, stream: &dyn RequestFacts) {
         self.received_before = stream.received_bytes();
     }
@@ -133,15 +133,15 @@ impl BodyState {
     }
 }
 
-/// Returns the buffer limit that Envoy needs if the filter holds bodies of this size. The limit is larger than the body by
-/// 256 KiB, because Envoy would otherwise refuse a body that the filter accepts (envoy-facts §2.7).
+/// Returns the buffer limit in bytes that Envoy needs if the filter holds bodies of up to this size. The limit is 256 KiB larger
+/// than the body: with a smaller limit, Envoy could answer 413 for a body that the filter accepts (envoy-facts §2.7).
 pub const fn buffer_limit(largest_held_body: u64) -> u64 {
     largest_held_body + (1 << 18)
 }
 
 /// The `per_connection_buffer_limit_bytes` of the generated listener. Envoy reads up to this many bytes from one connection
-/// before it serves the next connection. With Envoy's default of 1 MiB, a few clients with large bodies delay all other clients
-/// by 100 ms.
+/// before it serves the next connection. With Envoy's default of 1 MiB, a few clients that send large bodies can delay all other
+/// clients by 100 ms.
 pub const CONNECTION_BUFFER: u64 = 32 << 10;
 /// The `initial_stream_window_size` of the generated listener, which is the window of one HTTP/2 stream in bytes.
 pub const STREAM_WINDOW: u64 = 64 << 10;

@@ -1,4 +1,4 @@
-//! Outgoing HTTP and gRPC calls, and their results, as plain data.
+//! Outgoing HTTP and gRPC calls to other services, such as the endpoint of a key set, and the results of these calls.
 //!
 //! The host starts a call, and passes the result back to the gateway with the id of the call.
 
@@ -24,7 +24,7 @@ pub struct Call {
 pub enum CallId {
     /// The call fetches this polled document.
     Document(PolledId),
-    /// The call queries a rate limit service about this bucket of a limit.
+    /// The call asks a rate limit service for hits in one bucket of a limit.
     Quota(LeaseId),
 }
 
@@ -35,9 +35,9 @@ pub enum CallRequest {
     Http(Vec<(&'static str, String)>),
     /// A gRPC request with one message.
     Grpc {
-        /// The full name of the service.
+        /// The full name of the gRPC service, with its package.
         service: &'static str,
-        /// The name of the method.
+        /// The name of the gRPC method, without the service.
         method: &'static str,
         /// The encoded request message.
         message: Vec<u8>,
@@ -46,7 +46,8 @@ pub enum CallRequest {
 
 /// The result of a call.
 pub enum Answer<'a> {
-    /// The host could not start the call: the cluster is unknown, has no healthy endpoint, or has too many calls.
+    /// The host could not start the call, because the cluster is unknown. A gRPC call also cannot start if the cluster has no
+    /// healthy endpoint or too many calls.
     NotStarted,
     /// An HTTP response, or the failure of an HTTP call.
     Http(&'a dyn HttpResponse),

@@ -1,4 +1,4 @@
-//! Commands: plain data that describes the actions which a host performs for the gateway.
+//! Commands: the actions that the gateway returns as data, and that a host performs.
 
 use super::metrics::Count;
 use crate::policy::verdict::edit::HeaderEdit;
@@ -22,7 +22,8 @@ pub enum Command {
     },
     /// Set a value in the request's filter state. Later filters and access logs can read it.
     SetFilterState(&'static str, Vec<u8>),
-    /// Reply to the request. If the response has already begun, the reply replaces it.
+    /// Reply to the request. If the response of the upstream has begun, but no part of it was sent to the client, the reply
+    /// replaces it.
     Reply(Reply),
     /// Resume the request, which the proxy holds.
     Resume,
@@ -39,7 +40,7 @@ pub enum Level {
     Info,
     /// A failure after which the gateway continues with its previous data.
     Warn,
-    /// A fault in the configuration, which an operator must correct.
+    /// A fault in the configuration of the filter or of Envoy, which an operator must correct.
     Error,
 }
 
@@ -50,7 +51,7 @@ pub enum Flow {
     Continue,
     /// The proxy holds the request or the response, and reports its body as the body arrives.
     Pause,
-    /// The proxy holds the request with its body. It buffers the body until its buffers are full, and reports the body only after
-    /// the request continues.
+    /// The proxy holds the request with its body, and reports the body only after the request continues. When the buffer is full,
+    /// the proxy stops reading from the client.
     PauseWhole,
 }

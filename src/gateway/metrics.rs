@@ -1,7 +1,7 @@
-//! The metrics of the gateway: the table of all metrics, and the events that they count.
+//! The metrics of the gateway: a list of all metrics, and the events that they count.
 //!
-//! The values of labels are names in the policy or words from fixed lists. They never contain client data, so clients cannot
-//! create new counters.
+//! The value of a label is a name in the policy or a word from a fixed list. It never contains data of a client, so clients
+//! cannot create counters.
 
 use std::collections::BTreeSet;
 use std::iter;
@@ -12,11 +12,11 @@ use crate::policy::verdict::audit::{AuditRecord, Outcome};
 /// A counter with labels.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Metric {
-    /// The name, which follows the Prometheus conventions for counters.
+    /// The name, which follows the Prometheus conventions and so ends with `_total`.
     pub name: &'static str,
     /// The labels, in the order in which [`Count::statistic`] writes them.
     pub labels: &'static [&'static str],
-    /// The description of the counted events.
+    /// The description of the counted events, as in the reference documentation.
     pub help: &'static str,
 }
 
@@ -63,15 +63,15 @@ pub enum Count {
     Refusal(&'static str, Option<u16>),
     /// The response of this route's upstream was replaced, for this reason.
     ResponseFault(Option<Rc<str>>, &'static str),
-    /// A caller was authenticated with this kind of credential. For a token, the second field is its issuer.
+    /// A request contained a valid credential of this kind. For a token, the second field is its issuer.
     Authentication(&'static str, Option<Rc<str>>),
-    /// A request exceeded this limit, which refused the request or only recorded it.
+    /// A request exceeded this limit. The second field shows whether the limit refused the request.
     LimitHit(Rc<str>, LimitMode),
     /// An outgoing call of this kind to this cluster ended.
     Call(&'static str, Rc<str>, CallOutcome),
 }
 
-/// The action of a limit on a request that exceeds the limit.
+/// The action of a limit when a request exceeds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LimitMode {
     /// The limit refused the request.
@@ -94,14 +94,15 @@ pub enum CallOutcome {
 }
 
 impl Count {
-    /// Returns the counts of a request that has ended.
+    /// Returns the events to count for a request that has ended.
     pub fn of_request(record: &AuditRecord) -> impl Iterator<Item = Count> {
         let request = Count::Request(record.route.clone(), record.outcome);
         let accepted = record.caller.iter().chain(&record.also);
         let accepted = accepted.map(|caller| Count::Authentication(caller.credential, caller.issuer.clone()));
         let is_refused = record.outcome == Outcome::Deny;
         let refusal = is_refused.then(|| Count::Refusal(record.settled_reason(), record.status));
-        // Only 429 means that the limit was exceeded. With another status, the limit could not be counted.
+        // Only the status 429 means that the request exceeded the limit. With another status, the rate limit service could not
+        // count the request.
         let enforced = record.limit.iter().filter(|_| record.status == Some(429));
         let enforced = enforced.map(|limit| Count::LimitHit(limit.clone(), LimitMode::Enforced));
         let shadow = record.would_limit.iter().map(|limit| Count::LimitHit(limit.clone(), LimitMode::Shadow));
@@ -109,8 +110,8 @@ impl Count {
         iter::once(request).chain(accepted).chain(refusal).chain(fault).chain(enforced).chain(shadow)
     }
 
-    /// Returns the name of Envoy's counter for this event: the name of the metric, and `;label=value` for each label. A missing
-    /// value becomes `none`.
+    /// Returns the name of Envoy's counter for this event: the name of the metric, followed by `;label=value` for each label. A
+    /// missing value is written as `none`.
     pub fn statistic(&self) -> String {
         let status;
         let (metric, values): (&Metric, [&str; 3]) = match self {
@@ -155,8 +156,9 @@ impl CallOutcome {
     }
 }
 
-/// Returns each label with the regular expression of its tag in Envoy's statistics configuration, sorted by label. The outer
-/// group matches the part that Envoy removes from the name of the counter, and the inner group matches the value of the label.
+/// Returns all labels in alphabetical order, each with the regular expression for the `stats_tags` of Envoy's configuration.
+/// Envoy removes the match of the outer group from the name of the counter, and uses the match of the inner group as the value of
+/// the label.
 pub fn tag_rules() -> impl Iterator<Item = (&'static str, String)> {
     let labels: BTreeSet<&str> = METRICS.iter().flat_map(|metric| metric.labels).copied().collect();
     labels.into_iter().map(|label| (label, format!(r"^wasmcustom\.portcullis_.*?(;{label}=([^;]*))")))
@@ -166,7 +168,8 @@ fn or_none(value: Option<&str>) -> &str {
     value.filter(|value| !value.is_empty()).unwrap_or("none")
 }
 
-/// Appends the value of a label. Writes each byte of `;`, `%` and control characters as `%` and two hexadecimal digits.
+/// Appends the value of a label. Replaces each byte of a `;`, a `%` or a control character by `%` and two hexadecimal digits,
+/// because `;` ends a value in the name of a counter.
 fn escape(out: &mut String, value: &str) {
     for c in value.chars() {
         if c == ';' || c == '%' || c.is_control() {

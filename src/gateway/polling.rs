@@ -1,10 +1,10 @@
 //! Fetches polled documents, and shares them between the workers of a proxy.
 //!
-//! Only one worker at a time fetches a document: the worker that takes the lease. It stores the result in shared data, and the
-//! other workers read it there.
+//! Only one worker at a time fetches a document: the worker that takes the lease, an entry with an expiry in shared data. It
+//! stores the result in shared data, and the other workers read it there.
 //!
-//! Each document has two shared values. Every worker reads the small state at every tick. Workers read the text of the document
-//! only after the state shows a new version.
+//! Each document has two values in shared data: a small state, and the text of the document. Every worker reads the state at
+//! every tick. It reads the text only if the state shows a new version, because the text can be large.
 
 mod state;
 
@@ -21,7 +21,7 @@ use crate::policy::verdict::wait::PolledId;
 
 use state::{SharedState, packed, unpacked};
 
-/// The polled documents of one policy in one worker, and the fetches that must start.
+/// The polled documents of one policy in one worker, and the fetches that the host must start.
 #[derive(Debug, Default)]
 pub struct Polling {
     watched: Vec<WatchedDocument>,
@@ -41,7 +41,7 @@ struct WatchedDocument {
     seen: u64,
     /// The version of the shared text that this worker uses; 0 means none.
     used: u64,
-    /// The entity tag of the version that this worker uses.
+    /// The entity tag of the version that this worker uses, for `If-None-Match`.
     etag: Option<String>,
     /// The fetch that this worker has started, until its result arrives.
     fetch: Option<Fetch>,
@@ -54,13 +54,13 @@ struct Fetch {
     conditional: bool,
 }
 
-/// The two parts of a log line about a failed fetch: what happened to the document ([`UNFETCHED`] or [`REFUSED`]), and the
-/// reason.
+/// The two parts of a log line about a failed fetch: [`UNFETCHED`] or [`REFUSED`], and the reason.
 type FetchFailure = (&'static str, String);
 
 impl Polling {
-    /// Starts to poll every document of `polled`. Creates the missing shared states: a write to a missing key succeeds with any
-    /// version (envoy-facts §2.14), so several workers could otherwise take the first lease of a document.
+    /// Starts to poll every document of `polled`. Creates the states that are missing in shared data. Without a state, several
+    /// workers could take the first lease of a document, because a write to a missing key succeeds with any expected version
+    /// (envoy-facts §2.14).
     pub fn new(polled: &Polled, shared: &dyn SharedData) -> Polling {
         let watched: Vec<WatchedDocument> = polled.plans().map(|(id, plan)| WatchedDocument::new(id, plan)).collect();
         for one in &watched {
@@ -76,8 +76,8 @@ impl Polling {
         self.ready.pop_front()
     }
 
-    /// Handles a tick: reads documents that other workers fetched, and takes the leases for fetches that are due. Returns `true`
-    /// if a fetch of another worker has ended, so that waiting requests must be decided again.
+    /// Handles a tick: installs documents that other workers fetched, and takes the leases for fetches that are due. Returns
+    /// `true` if a fetch of another worker has ended, so that waiting requests must be decided again.
     pub fn poll(
         &mut self,
         polled: &mut Polled,
@@ -90,7 +90,8 @@ impl Polling {
             let (state, version) = SharedState::read(&watched.state_key, shared);
             changed |= watched.take_over(polled, state, shared, commands);
             let Some(timeout) = polled.plan(watched.id).map(|plan| plan.timeout) else { continue };
-            // A lease also ends if its start is in the future, because the clock was then set back after a worker took it.
+            // A lease also ends if its start is in the future. In this case, the clock was set back after a worker took the
+            // lease.
             let leased_at = Duration::from_millis(state.leased_at);
             let over = now > leased_at + timeout + LEASE_MARGIN || now + LEASE_MARGIN < leased_at;
             let is_free = state.leased_at <= state.ended_at || over;
@@ -109,8 +110,8 @@ impl Polling {
         changed
     }
 
-    /// Handles the result of a fetch. A valid document replaces the current document and is shared. After any other result, the
-    /// current document stays in use.
+    /// Handles the result of a fetch. A valid document replaces the current document, and this worker shares it with the others.
+    /// After any other result, the current document stays in use.
     pub fn on_answer(
         &mut self,
         id: PolledId,
@@ -128,8 +129,8 @@ impl Polling {
         };
         let mut state = SharedState { ended_at: as_millis(now), ..SharedState::read(&watched.state_key, shared).0 };
         let Answer::Http(response) = answer else {
-            // The shared state shows all workers that the fetch ended. Each worker, including this one, records the failure at
-            // its next tick.
+            // This change of the shared state is enough: at the next tick, each worker, including this one, sees that a fetch
+            // ended without a new version, and records the failure.
             if let Some(plan) = polled.plan(id) {
                 let (name, cluster) = (plan.name(), &plan.cluster);
                 commands.push(log(Level::Error, format!("{name} {UNFETCHED}: Envoy has no cluster {cluster}")));
@@ -140,8 +141,8 @@ impl Polling {
         };
         let taken = match response.header(":status").unwrap_or_default().as_slice() {
             b"200" => watched.take(response, polled, &mut state, now, shared, commands),
-            // The status 304 confirms the version whose entity tag was in the request. The condition fails if another worker has
-            // shared a later version in the meantime.
+            // The status 304 confirms the version whose entity tag was in the request. If another worker has shared a later
+            // version in the meantime, 304 counts as a failure.
             b"304" if fetch.conditional && watched.used == state.version => {
                 polled.confirm(watched.id, now);
                 state.fetched_at = state.ended_at;
@@ -166,8 +167,8 @@ impl Polling {
 }
 
 impl WatchedDocument {
-    /// Creates the state for one document. Policies with the same address, cluster and kind of document use the same shared
-    /// values.
+    /// Creates the state for one document. Two policies that poll the same kind of document at the same address through the same
+    /// cluster use the same values in shared data.
     fn new(id: PolledId, plan: &PollPlan) -> WatchedDocument {
         let name = format!("portcullis/{}/{}{}@{}", plan.what.tag(), plan.uri.authority(), plan.uri.path, plan.cluster);
         let (state_key, text_key) = (format!("{name}/state"), format!("{name}/document"));
@@ -193,8 +194,8 @@ impl WatchedDocument {
         }
     }
 
-    /// Installs the document in a response. If it differs from the shared text, or if its entity tag is new, stores it in shared
-    /// data.
+    /// Installs the document that the body of a response contains. If the document differs from the shared text, or if its entity
+    /// tag is new, also stores it in shared data.
     fn take(
         &mut self,
         response: &dyn HttpResponse,
@@ -237,7 +238,8 @@ impl WatchedDocument {
             let (etag, text) = unpacked(&packed);
             match polled.install(self.id, text, fetched_at) {
                 Ok(_) => (self.used, self.etag) = (state.version, etag.and_then(usable_etag)),
-                // The worker that shared the document accepted it. Its policy can have another limit, such as `max_entries`.
+                // The worker that shared the document accepted it. This worker can still refuse it, if its policy has a smaller
+                // limit, such as `max_entries`.
                 Err(fault) => self.log_failure(polled, REFUSED, &short(&fault.0), fetched_at, commands),
             }
         } else if self.used == state.version {
@@ -265,7 +267,7 @@ impl WatchedDocument {
     }
 }
 
-/// Returns the entity tag of a response if it is valid (RFC 9110 §8.8.3) and short enough to be sent in a request.
+/// Returns the entity tag of a response if it is valid (RFC 9110 §8.8.3) and at most [`MAX_ETAG_BYTES`] long.
 fn usable_etag(etag: &[u8]) -> Option<String> {
     let opaque = etag.strip_prefix(b"W/").unwrap_or(etag);
     let quoted = opaque.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""))?;
@@ -273,7 +275,7 @@ fn usable_etag(etag: &[u8]) -> Option<String> {
     (is_plain && etag.len() <= MAX_ETAG_BYTES).then(|| String::from_utf8_lossy(etag).into_owned())
 }
 
-/// Shortens a text that may contain data of an endpoint, for a log line. The host escapes control characters in the line.
+/// Shortens a text for a log line, because it may contain data of the endpoint. The host escapes control characters in the line.
 fn short(text: &str) -> String {
     text.chars().take(MAX_LOGGED).collect()
 }
@@ -283,10 +285,11 @@ fn as_millis(time: Duration) -> u64 {
 }
 
 const UNFETCHED: &str = "was not fetched";
-/// The words in a log line for a response that is not a valid document.
+/// The words in a log line for a response whose body is not a valid document.
 const REFUSED: &str = "was refused";
 
-/// The time after the timeout of a fetch when another worker may take the lease, because the worker of the fetch has stopped.
+/// The time that other workers wait after the timeout of a fetch before they take its lease. If the fetch has not ended by then,
+/// the worker that started it has stopped.
 const LEASE_MARGIN: Duration = Duration::from_secs(1);
 const MAX_ETAG_BYTES: usize = 1_024;
 const MAX_LOGGED: usize = 500;

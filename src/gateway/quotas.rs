@@ -1,4 +1,4 @@
-//! Makes the calls to rate limit services: a limited number at a time, and at most one call for each bucket.
+//! Schedules the calls to rate limit services: at most 100 at a time in one worker, and at most one for each bucket.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -14,10 +14,10 @@ use crate::policy::verdict::wait::LeaseId;
 /// The running calls of one worker to rate limit services.
 #[derive(Debug, Default)]
 pub struct QuotaCalls {
-    /// The running calls by bucket. Each has the time after which its result is no longer expected, and its service.
+    /// The running calls by bucket. Each call has its service, and the time after which the worker no longer expects the result.
     running: HashMap<LeaseId, (Duration, Rc<Service>)>,
-    /// Whether Envoy refused a call, probably because the cluster reached its limit of concurrent requests. Then no call starts
-    /// before another call ends.
+    /// Whether Envoy could not start a call while others were running, probably because the cluster reached its limit of
+    /// concurrent requests. While this is set, no call starts until another call ends.
     is_full: bool,
 }
 
@@ -54,8 +54,8 @@ impl QuotaCalls {
         let Some((_, service)) = self.running.remove(&lease) else { return false };
         self.is_full = false;
         let message = match answer {
-            // While other calls are running, the probable reason is the request limit of the cluster, and not a failure of the
-            // service.
+            // While other calls are running, the service is probably healthy, and the cluster has reached its limit of concurrent
+            // requests.
             Answer::NotStarted if !self.running.is_empty() => {
                 quotas.put_off(lease);
                 self.is_full = true;
@@ -86,11 +86,12 @@ impl QuotaCalls {
     }
 }
 
-/// The maximum number of concurrent calls of one worker. It is low, because Envoy's limit for a cluster, by default 1024
-/// requests, applies to all workers together, and a call beyond that limit fails.
+/// The maximum number of concurrent calls of one worker. It is low, because all workers together share Envoy's limit for a
+/// cluster, by default 1024 requests, and a call beyond this limit fails.
 const MAX_CALLS: usize = 100;
 
-/// The time after the timeout of a call when a worker stops expecting its result.
+/// The time after the timeout of a call for which a worker still expects the result. After that, the call no longer counts as
+/// running.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
 /// The maximum size of a response message in bytes. A message contains a code, a status for each descriptor and a few headers.

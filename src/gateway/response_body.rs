@@ -1,4 +1,4 @@
-//! The body of one response that the gateway holds until it can be mapped.
+//! The body of one response that the proxy holds until the gateway can map it.
 
 use std::rc::Rc;
 
@@ -6,14 +6,14 @@ use crate::policy::checks::body::Body;
 use crate::policy::limits::memory::{ByteBound, HeldBytes};
 use crate::policy::respond::held::HeldResponse;
 
-/// A held response: its size so far, and its bytes counted against the worker's bound.
+/// A held response, with the size of its body so far.
 #[derive(Debug)]
 pub(super) struct ResponseBody {
     response: HeldResponse,
     /// The size of the held body; `None` before the first part.
     size: Option<usize>,
     held: Option<HeldBytes>,
-    /// Whether the parts of the body are dropped as they arrive.
+    /// Whether the gateway drops the parts of the body as they arrive, because it does not need the body or cannot hold it.
     is_dropped: bool,
 }
 
@@ -23,7 +23,7 @@ impl ResponseBody {
         ResponseBody { is_dropped: !response.needs_body(), response, size: None, held: None }
     }
 
-    /// Returns the response.
+    /// Returns the held response, with the mapping of its route.
     pub fn response(&self) -> &HeldResponse {
         &self.response
     }
@@ -38,7 +38,8 @@ impl ResponseBody {
         self.size.is_some()
     }
 
-    /// Records a part of the body. `size` is the total size of the held body, which Envoy reports (envoy-facts §2.7).
+    /// Records a part of the body, and returns the next step. `size` is the total size of the held body (envoy-facts §2.7). The
+    /// bytes count against `bound`.
     pub fn arrive(&mut self, size: usize, ended: bool, bound: &Rc<ByteBound>) -> Step {
         self.size = Some(size);
         match if self.is_dropped { None } else { self.hold(size, bound) } {
@@ -54,7 +55,7 @@ impl ResponseBody {
         }
     }
 
-    /// Counts the held bytes. Returns the reason if the body cannot be held.
+    /// Counts the held bytes against `bound`. If the body cannot be held, returns the reason.
     fn hold(&mut self, size: usize, bound: &Rc<ByteBound>) -> Option<Body<'static>> {
         if self.response.is_too_large(size) {
             return Some(Body::TooLarge);
@@ -63,15 +64,15 @@ impl ResponseBody {
     }
 }
 
-/// What follows a part of the body.
+/// The next step after a part of the body.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
-    /// Hold the part, and wait for more.
+    /// Hold the part, and wait for the next part.
     Wait,
-    /// Drop the part, and wait for more.
+    /// Drop the part, and wait for the next part.
     Drop,
     /// Read the complete body, and finish the response.
     Read,
-    /// Finish the response without the bytes of its body, for this reason.
+    /// Finish the response without its body, for this reason.
     Finish(Body<'static>),
 }

@@ -8,14 +8,14 @@ pub trait SharedData {
     /// Returns a value and its version; `None` if the key does not exist.
     fn get(&self, key: &str) -> Option<(Vec<u8>, u32)>;
 
-    /// Stores a value, whatever the current version is.
+    /// Stores a value without a check of its current version.
     fn set(&self, key: &str, value: &[u8]);
 
-    /// Stores a value if the current value still has the version `version`. Returns `false` if it has another version.
+    /// Stores a value if the current value still has this version. If it has another version, stores nothing and returns `false`.
     fn compare_and_set(&self, key: &str, value: &[u8], version: u32) -> bool;
 }
 
-/// A map for tools and tests, which no other worker shares.
+/// A map in the memory of this process, for tools and tests.
 #[derive(Debug, Default)]
 pub struct LocalData(RefCell<HashMap<String, (Vec<u8>, u32)>>);
 

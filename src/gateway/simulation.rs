@@ -1,6 +1,7 @@
 //! A host for tools and tests that works without a proxy.
 //!
-//! Before a request runs, the tool or the test sets the values that a proxy would supply.
+//! A proxy supplies facts about each request, such as the client's address. With this host, the tool or the test sets them before
+//! the request runs.
 
 use std::cell::Cell;
 use std::fmt;
@@ -50,7 +51,7 @@ pub struct SimulatedStream {
     pub details: String,
 }
 
-/// The effects of the commands of a request so far.
+/// The effects of the commands that the gateway has returned for a request.
 #[derive(Debug, Default)]
 pub struct Sent {
     /// The reply, if the gateway answered the request itself.
@@ -67,7 +68,7 @@ pub struct Sent {
     pub was_inspected: bool,
 }
 
-/// The error for a request that still waits after eight answers.
+/// The error for a request that still waits after [`SimulatedHost::run`] supplied eight results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StillWaiting;
 
@@ -84,11 +85,11 @@ impl<'v> SimulatedHost<'v> {
         }
     }
 
-    /// Runs a request until it is forwarded or answered. While the request waits, calls `on_wait`, which must supply the document
-    /// or the rate limit answer.
+    /// Runs a request until it is forwarded or answered. While the request waits, calls `on_wait`, which must supply the awaited
+    /// document or the answer of the rate limit service to `gateway`.
     ///
     /// # Errors
-    /// Returns the error of `on_wait`, or [`StillWaiting`] if the request still waits after eight answers.
+    /// Returns the error of `on_wait`, or [`StillWaiting`] if the request still waits after eight calls of `on_wait`.
     pub fn run<E: From<StillWaiting>>(
         &mut self,
         gateway: &Gateway,
@@ -210,5 +211,5 @@ impl fmt::Display for StillWaiting {
 impl std::error::Error for StillWaiting {}
 
 /// The maximum number of waits of one request. A request can wait for a key set, for a newer key set, for clients, for
-/// revocations and for limits. More waits indicate an endless loop.
+/// revocations and for limits. More waits would mean that the request waits in an endless loop.
 const MAX_WAITS: usize = 8;

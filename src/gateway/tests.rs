@@ -1,4 +1,4 @@
-//! Tests of limits with `store: global`: the gateway queries all limits at once, and a refused request uses no hits.
+//! Tests of limits with `store: global`, which a rate limit service counts.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -60,8 +60,8 @@ impl TestSite {
         }
     }
 
-    /// Runs one request. `answer` gets the name of a limit and returns the response to its call. Returns the status, the limits
-    /// in the record, and the calls.
+    /// Runs one request. `answer` gets the name of a limit and returns the rate limit service's response about it. Returns the
+    /// status of the reply, the limits in the audit record, and the descriptor of each call.
     fn request(&mut self, answer: impl Fn(&str) -> Result<Vec<u8>, u32>) -> (u16, String, Vec<String>) {
         let mut calls = Vec::new();
         let mut transaction = Transaction::new(StreamId::default());
@@ -158,7 +158,8 @@ fn a_refusal_by_one_limit_costs_no_hit_of_another() {
     let answer = |name: &str| Ok(if name == "a" { GRANTED_FOR_A_MINUTE } else { REFUSED }.to_vec());
     assert_eq!(site.request(answer).0, 429);
     assert_eq!(site.policies, "\"a\";q=2;w=60, \"b\";q=2;w=60", "the client sees both limits");
-    // The hit of `a` is still reserved, and the refusal of `b` has expired. So the gateway queries only `b`.
+    // The first request reserved a hit of `a` and did not use it, and the cached refusal of `b` has expired. So the gateway
+    // queries only `b`.
     site.host.now += Duration::from_secs(1) + Duration::from_millis(1);
     let (status, said, calls) = site.request(|_| Ok(REFUSED.to_vec()));
     assert_eq!((status, said.as_str()), (429, "b - -"));

@@ -59,13 +59,14 @@ pub struct Transaction {
     received_at: Duration,
     progress: Progress,
     body: BodyState,
-    /// The reply that will replace Envoy's own reply when Envoy reports its headers.
+    /// The reply that will replace Envoy's own reply, such as a 413, as soon as Envoy reports the headers of its reply.
     replacement_reply: Option<Reply>,
-    /// The target that the client sent, while `:path` contains the target without credentials.
+    /// The target that the client sent; `None` if `:path` still contains it. The gateway removes credentials in the query from
+    /// `:path` while a request waits.
     own_target: Option<Rc<[u8]>>,
     /// Whether the proxy holds the request, according to the last result of [`Transaction::flow`].
     is_held: bool,
-    /// The state of the response while the proxy holds it, until its body is complete.
+    /// The state of the response while the proxy holds it; `None` if the proxy does not hold the response.
     response_body: Option<Box<ResponseBody>>,
 }
 
@@ -108,19 +109,20 @@ impl Transaction {
         self.stage == Stage::Inspecting
     }
 
-    /// Returns the audit record as far as it is known.
+    /// Returns the audit record, which is incomplete until the request ends.
     pub fn record(&self) -> &AuditRecord {
         &self.progress.audit
     }
 
-    /// Returns the action of the proxy after the current event. While a request waits, the proxy must hold its headers and its
-    /// body. If it held only the headers, it would release them when the body arrives (envoy-facts §0.3).
+    /// Returns the action of the proxy after the current event. While a request waits, every callback must return this action. A
+    /// callback for the body that returned `Continue` would release the held headers too (envoy-facts §0.3).
     pub fn flow(&mut self) -> Flow {
         self.is_held = self.stage != Stage::Forwarded;
         match self.stage {
             Stage::Forwarded => Flow::Continue,
             // With `Pause`, the proxy replies with 413 if the body exceeds its buffer (envoy-facts §2.7). With `PauseWhole`, it
-            // stops reading instead. So `Pause` is used only for routes that may hold bodies.
+            // stops reading from the client instead, but does not report the body. So only routes that may hold bodies for checks
+            // use `Pause`.
             Stage::Waiting(_) if !self.progress.may_hold_body() => Flow::PauseWhole,
             Stage::New | Stage::Waiting(_) | Stage::Inspecting | Stage::Replied => Flow::Pause,
         }
@@ -172,7 +174,8 @@ impl Transaction {
         let mut commands = Vec::new();
         match self.stage {
             Stage::Forwarded => {
-                // If this part makes the proxy release the held body, `size` includes the held body.
+                // If the proxy held a body until now, `size` already includes it, because the proxy releases it together with
+                // this part.
                 self.body.end_hold();
                 self.count(gateway, size, ended, host, &mut commands);
             }
@@ -191,9 +194,9 @@ impl Transaction {
         commands
     }
 
-    /// Handles the trailers of the request, which also end its body, because no other event reports this end (envoy-facts §0.2).
-    /// Removes trailers that could forge a header at an upstream that merges trailers into headers. This happens even if the
-    /// request is not decided yet, because Envoy reports trailers only once.
+    /// Handles the trailers of the request. They also end its body, because no other event reports this end (envoy-facts §0.2).
+    /// Removes trailers that could forge a header, because some upstreams merge trailers into headers. This must happen now, even
+    /// if the request is not decided yet, because Envoy reports trailers only once.
     pub fn on_request_trailers(
         &mut self,
         gateway: &Gateway,
@@ -216,7 +219,8 @@ impl Transaction {
         commands
     }
 
-    /// Refuses a request that is held for an inspection, if the proxy receives its body but does not report it.
+    /// Refuses a request that is held for an inspection of its body, if the proxy has received a part of the body but does not
+    /// report it.
     pub fn on_awaited_body(&mut self, gateway: &Gateway, host: &mut Host<'_>) -> Vec<Command> {
         let mut commands = Vec::new();
         if self.stage == Stage::Inspecting && self.body.is_withheld(host.stream) {

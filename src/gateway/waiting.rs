@@ -1,4 +1,4 @@
-//! The requests that wait for polled documents or rate limit services, and the choice of the requests to wake.
+//! The requests that wait for polled documents or rate limit services, and the selection of those to decide next.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub struct StreamId(pub u64);
 pub struct Waiting(Vec<(StreamId, Await)>);
 
 impl Waiting {
-    /// Adds a waiting request, or replaces the result for which it waits.
+    /// Adds a waiting request. If the request already waits, changes the result that it waits for.
     pub fn insert(&mut self, request: StreamId, wait: Await) {
         match self.place(request) {
             Ok(at) => self.0.splice(at..=at, [(request, wait)]).for_each(drop),
@@ -37,9 +37,9 @@ impl Waiting {
         self.0.len() >= MAX_WAITING
     }
 
-    /// Takes up to [`MAX_WOKEN`] requests that are due, oldest first. A request is due if it timed out, or if `come` returns
-    /// `true` for its awaited result. If `only` is set, takes no other request. The second value is `true` if more requests are
-    /// due; the next call can take them.
+    /// Removes and returns up to [`MAX_WOKEN`] requests that are due, oldest first. A request is due if it timed out, or if
+    /// `come` returns `true` for its awaited result. If `only` is set, removes at most this request. The second value is `true`
+    /// if other requests are due too; they stay due until a later call removes them.
     pub fn take(
         &mut self,
         now: Duration,
@@ -67,9 +67,9 @@ impl Waiting {
 /// The maximum number of requests that wait in one worker at the same time.
 const MAX_WAITING: usize = 2_000;
 
-/// The maximum number of requests that one callback of Envoy wakes. Envoy applies their decisions after the callback: it handles
-/// each reply or resumed request in a function call that is nested in the previous one. About a thousand nested calls would
-/// exhaust the stack and stop the wasm module of the worker.
+/// The maximum number of requests that the gateway decides again in one callback of Envoy. Envoy sends the replies and resumes
+/// the requests after the callback, each in a function call that is nested in the previous one. About a thousand nested calls
+/// would exhaust the stack and stop the wasm module of the worker.
 pub const MAX_WOKEN: usize = 50;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The format of the values in shared data: the state of a polled document, and its text.
+//! The format of the two values that the workers share for a polled document: its state and its text.
 
 use crate::gateway::shared::SharedData;
 
@@ -7,11 +7,11 @@ use crate::gateway::shared::SharedData;
 pub(super) struct SharedState {
     /// The time when a worker took the lease for the last fetch.
     pub leased_at: u64,
-    /// The end of the last fetch, successful or not.
+    /// The time when the last fetch ended, successful or not.
     pub ended_at: u64,
     /// The time when the endpoint last returned or confirmed the shared text.
     pub fetched_at: u64,
-    /// The version of the shared text: the time when it was fetched, or the last version plus 1 if the clock was set back.
+    /// The version of the shared text: the time when it was fetched, or the previous version plus 1 if the clock was set back.
     pub version: u64,
 }
 

@@ -12,8 +12,8 @@ use crate::policy::checks::body::Body;
 use crate::policy::respond::response::{Response, ResponseHead};
 
 impl Transaction {
-    /// Handles the headers of a response: from the upstream, from Envoy, or from a reply of this gateway. `header` returns the value of
-    /// a response header, and `ended` is `true` for a response without a body.
+    /// Handles the headers of a response, which the upstream, Envoy or this gateway sent. `header` returns the value of a
+    /// response header, and `ended` is `true` for a response without a body.
     pub fn on_response_headers(
         &mut self,
         gateway: &Gateway,
@@ -44,7 +44,7 @@ impl Transaction {
                 self.reply(reply, &mut commands);
             }
         }
-        // Envoy ended a held request itself, because the request was too large or too slow.
+        // A response to a request that is not forwarded yet is a reply of Envoy itself: the request was too large or too slow.
         if !is_forwarded {
             self.end(gateway);
         }
@@ -79,18 +79,19 @@ impl Transaction {
         commands
     }
 
-    /// Handles the trailers of the response, which end its body without a separate event (envoy-facts §0.2).
+    /// Handles the trailers of the response. They also end its body, because no other event reports this end (envoy-facts §0.2).
     pub fn on_response_trailers(&mut self, gateway: &Gateway, host: &mut Host<'_>) -> Vec<Command> {
         let size = self.response_body.as_ref().map_or(0, |body| body.size());
         self.on_response_body(gateway, size, true, host)
     }
 
-    /// Ends a held response whose body the proxy does not report. See [`Gateway::silent_responses`].
+    /// Finishes a held response without its body, because the proxy reported no part of the body in time. The host calls this
+    /// function for the responses that [`Gateway::silent_responses`] returns.
     pub fn on_silent_response(&mut self, gateway: &Gateway, host: &mut Host<'_>) -> Vec<Command> {
         let mut commands = Vec::new();
         if MAPS_RESPONSES && self.response_body.is_some() {
             let text = format!(
-                "no part of a response arrived for {} s: the upstream is slow, or the plugin needs \
+                "no part of the body of a response arrived for {} s: the upstream is slow, or the plugin needs \
                  `allow_on_headers_stop_iteration: true`",
                 MAX_SILENCE.as_secs()
             );
@@ -100,7 +101,7 @@ impl Transaction {
         commands
     }
 
-    /// Removes the response from those of which no part of the body has arrived.
+    /// Removes the response from [`Gateway::awaiting_response`], because a part of its body has arrived or the request has ended.
     pub(super) fn forget_awaited_response(&self, gateway: &Gateway) {
         if self.response_body.as_ref().is_some_and(|body| !body.has_begun()) {
             gateway.awaiting_response.borrow_mut().retain(|(id, _)| *id != self.id);
@@ -125,8 +126,8 @@ impl Transaction {
     }
 }
 
-/// How long the proxy may report no part of the body of a held response. Without `allow_on_headers_stop_iteration`, Envoy holds the
-/// body together with the headers and never reports it.
+/// The maximum time for which the gateway waits for the first part of the body of a held response. Without
+/// `allow_on_headers_stop_iteration: true`, Envoy holds the body together with the headers and never reports it.
 const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
@@ -227,7 +228,8 @@ mod tests {
         assert_eq!(fixture.transaction.response_flow(), Flow::Continue);
     }
 
-    /// A client that obeys `Retry-After` would repeat the effect of a method that is not safe.
+    /// The upstream has already performed the request. For a method that is not safe, a client that obeys `Retry-After` would
+    /// repeat its effect.
     #[test]
     fn a_full_worker_asks_only_for_repetitions_of_safe_methods() {
         for (method, status) in [("GET", 503), ("POST", 502)] {

@@ -30,7 +30,8 @@ impl Transaction {
     ) {
         let own_target = self.own_target.clone();
         let headers = with_target(headers, own_target.as_deref());
-        // If too many requests are waiting, this request must not wait. A receive time long ago makes every wait time out.
+        // If too many requests are waiting, this request must not wait. With a receive time in the distant past, every wait times
+        // out at once.
         let is_full = gateway.waiting.borrow().is_full();
         let received_at = if is_full { Duration::ZERO } else { self.received_at };
         let parts = RequestParts { headers: &headers, received_at, ended: self.body.headers_only };
@@ -56,7 +57,7 @@ impl Transaction {
             Decision::Await(wait) => {
                 self.stage = Stage::Waiting(wait.on);
                 gateway.waiting.borrow_mut().insert(self.id, wait);
-                // For a route that may hold bodies, the proxy reports the body, and its bytes are counted as they arrive.
+                // For a route that may hold bodies, the proxy reports the parts of the body, and `on_request_body` counts them.
                 let is_counted = self.progress.may_hold_body();
                 if !is_counted && !self.body.reserve(&headers, host.stream, gateway.raised_buffer, &gateway.held) {
                     self.refuse_crowded(gateway, host, commands);
@@ -106,7 +107,7 @@ impl Transaction {
         }
     }
 
-    /// Refuses a request whose body exceeds the bound on held bodies.
+    /// Refuses a request whose body does not fit into the bound [`Gateway::held`].
     pub(super) fn refuse_crowded(&mut self, gateway: &Gateway, host: &mut Host<'_>, commands: &mut Vec<Command>) {
         match self.body.take_inspection() {
             Some(inspection) => self.judge(gateway, *inspection, Body::Crowded, host, commands),
@@ -130,8 +131,8 @@ impl Transaction {
         }
         let mut edits = Vec::new();
         if let Some(target) = self.own_target.take() {
-            // Restores the original target for routes with `forward_token`. For other routes, a later edit removes the
-            // credential.
+            // Restores the target that the client sent, because a route with `forward_token` forwards the credential. For other
+            // routes, one of the following edits removes it again.
             edits.push(HeaderEdit::Set(PATH.into(), target));
         }
         edits.extend(forward.into_edits());
@@ -146,7 +147,8 @@ impl Transaction {
         commands: &mut Vec<Command>,
     ) {
         // If a body exceeds Envoy's buffer, Envoy replies with 413 before it reports the last part (envoy-facts §2.7). A second
-        // reply would then have no effect. So the gateway stores its reply, and replaces Envoy's reply with it later.
+        // reply would have no effect at this moment. So the gateway stores its reply, and replaces Envoy's reply when Envoy
+        // reports the headers of that reply.
         let is_late = self.body.has_begun() && !host.stream.response_details().is_empty();
         self.end(gateway);
         self.publish_record(gateway, commands);
@@ -157,8 +159,8 @@ impl Transaction {
         }
     }
 
-    /// Sends a reply. If its status is an error, also sets [`REPLIED_HEADER`] on the request, which shows later that the gateway
-    /// sent the reply.
+    /// Sends a reply. If its status is an error, also sets [`REPLIED_HEADER`] on the request, so that Envoy's access log can
+    /// recognize the gateway's own replies.
     pub(super) fn reply(&mut self, reply: Reply, commands: &mut Vec<Command>) {
         if reply.status >= 400 {
             commands.push(Command::EditRequest(vec![HeaderEdit::set(REPLIED_HEADER, "1")]));
@@ -166,8 +168,8 @@ impl Transaction {
         commands.push(Command::Reply(reply));
     }
 
-    /// Resumes a request that waited while its body arrived. Counts the part of the body that has arrived, because Envoy does not
-    /// report it again.
+    /// Resumes a request that waited, and applies the checks to the part of the body that arrived during the wait, because Envoy
+    /// does not report this part again.
     pub(super) fn release(
         &mut self,
         gateway: &Gateway,
@@ -175,8 +177,9 @@ impl Transaction {
         host: &mut Host<'_>,
         commands: &mut Vec<Command>,
     ) {
-        // With a `content-length`, another part will arrive and release the held part. If the request resumed now, a route with
-        // retries or mirroring would send the held part twice, because Envoy appends the next part to its buffer and sends both.
+        // If the request has a `content-length` and its body is incomplete, another part will arrive, and its callback will
+        // release the held part. The request must not resume earlier: on a route with retries or mirroring, Envoy would then
+        // append the next part to its buffer, and would send the held part twice.
         let is_announced = headers.iter().any(|(name, _)| *name == b"content-length");
         if self.body.has_begun() && !self.body.has_ended() && is_announced {
             return;
@@ -218,16 +221,17 @@ impl Transaction {
         }
     }
 
-    /// Writes the audit record to the filter state if `audit` is `access_log`, so that Envoy's access log can print it.
+    /// Writes the audit record to the filter state if the document sets `audit: access_log`, so that Envoy's access log can print
+    /// it.
     pub(super) fn publish_record(&self, gateway: &Gateway, commands: &mut Vec<Command>) {
         if gateway.policy.audit() == Audit::AccessLog {
             commands.push(Command::SetFilterState("portcullis", self.progress.audit.to_json().into_bytes()));
         }
     }
 
-    /// Removes tokens and API keys from `:path` of a request that is not forwarded now, because access logs and traces read
-    /// `:path` at the end of the request. The removal cannot wait: after a timeout or a disconnect, Envoy ends a held request
-    /// without another event that could change `:path`.
+    /// Removes tokens and API keys from `:path` of a request that waits or is refused, because access logs and traces read
+    /// `:path` at the end of the request. The removal must happen now: if a waiting client disconnects or times out, no later
+    /// event can change `:path`.
     pub(super) fn hide_query_secrets(&mut self, gateway: &Gateway, headers: Headers<'_>, commands: &mut Vec<Command>) {
         if self.own_target.is_some() {
             return;
@@ -243,7 +247,7 @@ impl Transaction {
         gateway.awaiting_body.borrow_mut().retain(|id| *id != self.id);
     }
 
-    /// Removes the request from the lists of waiting requests, and enters the next stage.
+    /// Removes the request from the gateway's lists of requests that wait for a result or for a body, and enters the next stage.
     pub(super) fn end_waiting(&mut self, gateway: &Gateway, next: Stage) {
         match self.stage {
             Stage::Waiting(_) => gateway.waiting.borrow_mut().remove(self.id),
@@ -253,7 +257,8 @@ impl Transaction {
         self.stage = next;
     }
 
-    /// Handles a reply or the end of the request: ends the wait, and releases the memory that is counted for the body.
+    /// Ends the request after a reply, or when the client has gone: ends every wait, and frees the bytes that are counted for its
+    /// bodies.
     pub(super) fn end(&mut self, gateway: &Gateway) {
         self.end_waiting(gateway, Stage::Replied);
         self.body.end_hold();
@@ -262,7 +267,7 @@ impl Transaction {
     }
 }
 
-/// Returns the headers with `own`, the target that the client sent, as `:path`.
+/// Returns the headers. If `own` is set, `:path` has this value, which is the target that the client sent.
 fn with_target<'h>(headers: Headers<'h>, own: Option<&'h [u8]>) -> Cow<'h, [(&'h [u8], &'h [u8])]> {
     let Some(own) = own else { return Cow::Borrowed(headers) };
     let with = |(name, value): &(&'h [u8], &'h [u8])| (*name, if *name == PATH.as_bytes() { own } else { *value });
