@@ -18,7 +18,7 @@ pub enum Auth {
     AllOf(Vec<CredentialKind>),
 }
 
-/// A kind of credential, which proves the identity of the caller.
+/// A kind of credential with which a caller proves its identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialKind {
     /// A token of an accepted issuer.
@@ -35,7 +35,8 @@ pub enum Sensitivity {
     /// Any credential that the route's `auth` accepts is enough.
     #[default]
     Normal,
-    /// An API key without a second kind of credential is not enough. The policy compiler reports a route that accepts it.
+    /// An API key without a second kind of credential is not enough. If the route's `auth` accepts one, the policy compiler
+    /// reports a problem.
     High,
 }
 
@@ -189,8 +190,8 @@ impl KeyPlace {
     }
 }
 
-/// Reads an authentication scheme (RFC 9110 §11.1). `Basic`, `Digest`, `DPoP` and `Negotiate` are refused, because a proxy in
-/// front of the gateway expects another type of credential after them.
+/// Reads an authentication scheme (RFC 9110 §11.1). `Basic`, `Digest`, `DPoP` and `Negotiate` are refused, because they already
+/// have another meaning, and a proxy in front of the gateway might process a key after them as that type of credential.
 fn read_scheme(field: &Field<'_>) -> Option<String> {
     let scheme = field.text()?;
     let is_token = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');

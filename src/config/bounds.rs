@@ -10,13 +10,13 @@ use super::schema_keys::bounds as key;
 /// Envoy buffers the bodies of held requests outside of this memory, so they need their own bound.
 #[derive(Clone, Debug)]
 pub struct WorkerBounds {
-    /// The maximum total size, in bytes, of the request bodies that Envoy holds back at one time. `None` means 64 MiB, or the
-    /// largest `max_body_bytes` of a route that holds bodies back.
+    /// The maximum total size, in bytes, of the request bodies that Envoy holds at the same time. `None` means 64 MiB, or the
+    /// largest `max_body_bytes` of a route that holds bodies if that is larger.
     pub held_body_bytes: Option<At<u64>>,
-    /// The maximum total size of the response bodies that are held back at one time; `None` means the default, which depends on
-    /// the routes.
+    /// The maximum total size, in bytes, of the response bodies that Envoy holds at the same time. `None` means 64 MiB, or more
+    /// if the largest mapped response of a route needs more.
     pub held_response_bytes: Option<At<u64>>,
-    /// The maximum total size of the request bodies that are copied at one time for checks in `log` mode.
+    /// The maximum total size, in bytes, of the copies of request bodies that exist at the same time for checks in `log` mode.
     pub copied_body_bytes: u64,
     /// The maximum memory for verified tokens and their claims, in bytes.
     pub token_cache_bytes: usize,

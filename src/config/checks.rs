@@ -8,8 +8,8 @@ use super::schema_keys::checks as key;
 use super::schema_keys::{json_body, parameter};
 use crate::strict_json::number::Number;
 
-/// The `checks` section of the document or of a route. `None` means that the section does not contain the key. Then the
-/// document's value applies to the route; if it is absent too, the default in `docs/configuration.md` applies.
+/// The `checks` section of the document or of a route. A field is `None` if the section does not contain the key. For a route,
+/// the document's value then applies. If that is absent too, the default in `docs/configuration.md` applies.
 #[derive(Clone, Debug, Default)]
 pub struct CheckSettings {
     /// Whether a failed check refuses the request or is only logged.
@@ -24,7 +24,7 @@ pub struct CheckSettings {
     pub max_body_bytes: Option<At<u64>>,
     /// The accepted media types of bodies, such as `application/json`, `image/*` or `application/*+json`.
     pub content_types: Option<Vec<At<String>>>,
-    /// The rules for query parameters, at most one rule for each decoded name.
+    /// The rules for query parameters. Each name, after percent-decoding, can have one rule.
     pub query: Option<Vec<ParameterSettings>>,
     /// Whether query parameters without a rule in `query` are allowed.
     pub other_query: Option<bool>,
@@ -180,7 +180,7 @@ fn bound(field: &Field<'_>) -> Option<At<Number<'static>>> {
     Some(At { value: number.into(), place: field.place.clone() })
 }
 
-/// Converts an item of `enum` to the string that a query parameter or a header with this value contains.
+/// Converts an item of `enum`, such as the number 5, to the string with which the value of a parameter is compared.
 fn scalar(field: &Field<'_>) -> Option<String> {
     match &field.node.value {
         Value::Text(text) => Some(text.clone()),

@@ -10,7 +10,7 @@ use super::url::check_host;
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
     /// The client id in audit records, headers and limits. A token belongs to the client if its claim `client_id` is this id. If
-    /// it has no `client_id`, its claim `azp` counts.
+    /// the token has no `client_id`, its claim `azp` is compared instead.
     pub id: At<String>,
     /// The person or team that is responsible for the client.
     pub owner: String,

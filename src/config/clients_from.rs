@@ -1,4 +1,4 @@
-//! Reads the `clients_from` section, which contains the address of a polled document of clients, and parses that document.
+//! Reads the `clients_from` section, which contains the address of a polled document of clients, and reads that document.
 
 use std::cell::RefCell;
 

@@ -20,7 +20,7 @@ use super::url::Url;
 /// A gateway document. [`Document::read`] creates it, and the policy compiler converts it to a `Policy`.
 #[derive(Clone, Debug, Default)]
 pub struct Document {
-    /// The environment in which this gateway runs, such as `production`; `None` if the document sets no environment.
+    /// The name of the environment in which this gateway runs, such as `production`; `None` if the document sets none.
     pub environment: Option<At<String>>,
     /// The issuers whose tokens the gateway accepts.
     pub issuers: Vec<IssuerSettings>,
@@ -36,9 +36,9 @@ pub struct Document {
     pub revocation: Option<super::revocation::RevocationSettings>,
     /// The claims and client attributes that are sent to the upstream, each with its header.
     pub identity_headers: Vec<IdentityHeader>,
-    /// The permissions that callers can be granted.
+    /// The permissions that callers can have, grouped by domain.
     pub permissions: Vec<PermissionDomain>,
-    /// How permissions are sent to the upstream.
+    /// The headers and the filter state in which the caller's permissions are forwarded.
     pub forward_permissions: ForwardPermissions,
     /// The CORS policy of every route without its own `cors`.
     pub cors: Option<Cors>,
@@ -126,7 +126,7 @@ pub struct RemoteKeys {
     pub stale_for: Duration,
     /// The timeout of each fetch.
     pub timeout: Duration,
-    /// The minimum time between two fetches that tokens with unknown key ids cause.
+    /// The minimum time after a fetch before a token with an unknown key id can cause another fetch.
     pub cool_down: Duration,
     /// The maximum time that a request waits for a fetch.
     pub wait: Duration,
@@ -207,7 +207,7 @@ pub struct Route {
     pub permissions: Vec<At<String>>,
     /// Permissions of which the caller needs at least one.
     pub any_permission: Vec<At<String>>,
-    /// Required claims; each of them must have one of its listed values.
+    /// Required claims; the token must contain each of them, with one of its listed values.
     pub require_claims: Vec<RequiredClaim>,
     /// Conditions in the condition language; all of them must be true.
     pub when: Vec<At<String>>,
@@ -215,7 +215,7 @@ pub struct Route {
     pub upstream: Option<At<String>>,
     /// Whether the filter forwards only the part of the path that matches `{.+}` at the end of the path pattern.
     pub strip_prefix: bool,
-    /// The time that the upstream has for the whole response; `None` means Envoy's timeout.
+    /// The maximum time until the upstream has sent the whole response; `None` means Envoy's timeout.
     pub timeout: Option<Duration>,
     /// Whether the filter forwards the token to the upstream instead of removing it.
     pub forward_token: bool,
@@ -232,7 +232,7 @@ pub struct Route {
     /// The route's own checks. Each key overrides the same key of the document's checks. `Some(None)` disables all checks, and
     /// `None` means that the document's checks apply.
     pub checks: Option<Option<CheckSettings>>,
-    /// Whether an API key is enough for the route, or a second kind of credential is required.
+    /// Whether the route accepts an API key without a second kind of credential.
     pub sensitivity: Sensitivity,
     /// A description for readers of the document. The gateway does not use it.
     pub description: Option<String>,
@@ -272,8 +272,8 @@ pub enum Audit {
 }
 
 impl Document {
-    /// Returns the sources of the polled revocation list and of the polled clients. Key sets have their own settings,
-    /// [`RemoteKeys`].
+    /// Returns the addresses and polling settings of the revocation list and of the document of clients, if they are configured.
+    /// Key sets have their own settings, [`RemoteKeys`].
     pub fn polled(&self) -> impl Iterator<Item = &PolledSource> {
         let lists = self.revocation.iter().filter_map(|revocation| revocation.list.as_ref());
         lists.chain(self.clients_from.iter().map(|from| &from.document))

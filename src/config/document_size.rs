@@ -9,10 +9,10 @@ use super::problem::{Place, Problem};
 /// The maximum nesting depth of lists and mappings; the document itself is the first level.
 pub const MAX_DEPTH: usize = crate::strict_json::MAX_DEPTH;
 
-/// The maximum number of values in a document, with aliases expanded.
+/// The maximum number of values in a document. A YAML alias counts as a copy of the value that it refers to.
 pub const MAX_VALUES: usize = 500_000;
 
-/// The maximum total size of keys and strings in bytes, with aliases expanded.
+/// The maximum total size of keys and strings in bytes. A YAML alias counts as a copy of the value that it refers to.
 pub const MAX_TEXT: usize = 16 * 1024 * 1024;
 
 /// The number of values and bytes that the unchecked rest of the document may still have.

@@ -1,7 +1,7 @@
 //! Replaces `$NAME` and `${NAME}` with the values of environment variables; an unset or empty variable is an error.
 
-/// A function that returns the value of an environment variable. The caller passes it in, because the core does not read the
-/// environment.
+/// A function that returns the value of an environment variable. The caller supplies it, because the code in `config` must not
+/// read the environment itself.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
 /// Replaces every `$NAME` and `${NAME}` in `text`.

@@ -66,8 +66,8 @@ impl IdentityHeader {
     }
 }
 
-/// Checks a header name (RFC 9110 §5.1: a token) and returns it in lower case. Reports names that Envoy or the gateway itself
-/// reads or sets as a problem of `field`.
+/// Checks a header name (RFC 9110 §5.1: a token) and returns it in lower case. If Envoy or the gateway itself reads or sets the
+/// header, adds a problem to `field`.
 pub(super) fn header_name(name: &At<String>, field: &Field<'_>) -> Option<String> {
     let lower = name.value.to_ascii_lowercase();
     if !is_token(&lower) {

@@ -100,8 +100,8 @@ fn read_secret(field: &Field<'_>) -> Option<IssuerKeySettings> {
     Some(IssuerKeySettings::Secret { env: env? })
 }
 
-/// Reads one item of `token_from`. Returns the place of the token, and the value of `insecure_cross_origin`, which only a cookie
-/// can have.
+/// Reads one item of `token_from`. Returns the place of the token, and the value of `insecure_cross_origin`, which can be set
+/// only for a cookie.
 fn read_source(field: &Field<'_>) -> Option<(TokenSource, bool)> {
     let fields = field.fields()?;
     let sources = [

@@ -27,7 +27,7 @@ pub struct JsonApiSettings {
     pub meta: Vec<(At<String>, Option<At<String>>)>,
     /// The top-level links.
     pub links: LinkSettings,
-    /// The maximum size of the upstream's body and of the document, in bytes.
+    /// The maximum size in bytes, both of the upstream's body and of the JSON:API document.
     pub max_bytes: usize,
     /// Whether the body of an error response becomes the `detail` of the JSON:API error.
     pub error_detail: bool,
@@ -111,7 +111,8 @@ fn read_omitted(field: &Field<'_>) -> Vec<At<String>> {
     names
 }
 
-/// Reads the relationships. A name is kept even if its settings have problems, so that the compiler checks it too.
+/// Reads the relationships. If the settings of a relationship have problems, its name is kept, so that the policy compiler can
+/// check the name too.
 fn read_relationships(field: &Field<'_>) -> Vec<RelationshipSettings> {
     let read = |(name, field): (At<String>, Field<'_>)| {
         let Some(fields) = field.fields() else { return RelationshipSettings { name, resource_type: None, id: None } };

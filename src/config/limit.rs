@@ -35,7 +35,7 @@ pub enum WindowSpan {
     Rate {
         /// The time in which [`WindowSettings::count`] requests become available again.
         per: Duration,
-        /// The maximum number of requests that are allowed at the same time.
+        /// The maximum number of requests that are allowed at once, after a time without requests.
         burst: u64,
     },
     /// A quota: all requests become available again at the start of the next hour, day or month in UTC.
@@ -64,8 +64,8 @@ pub struct LimitSettings {
     pub counts: CountedEvents,
     /// The number of events that each bucket allows.
     pub allowance: Allowance,
-    /// The names of the routes that share the limit. `None` means every request for a limit of the document, and the requests of
-    /// one route for a limit of that route.
+    /// The names of the routes to which a limit of the document applies; `None` means all routes. For a limit in a route, this is
+    /// always `None`, and the limit applies to that route.
     pub routes: Option<Vec<At<String>>>,
     /// Whether the limit refuses no request and only adds `would_limit` to the audit record.
     pub shadow: bool,

@@ -76,7 +76,7 @@ impl Mask {
         bits.next().filter(|_| bits.next().is_none())
     }
 
-    /// Parses a string in one of the forms of the table above: decimal, hexadecimal or base64url.
+    /// Parses a string in decimal, hexadecimal or base64url form. The table at the start of `mask.rs` defines the forms.
     pub fn parse(text: &str) -> Result<Mask, MaskFault> {
         if let Some(digits) = text.strip_prefix("0x") {
             return Mask::from_digits(digits, 16);

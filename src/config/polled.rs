@@ -15,7 +15,8 @@ pub struct PolledSource {
     pub uri: At<Url>,
     /// The Envoy cluster through which the filter fetches the document.
     pub cluster: String,
-    /// The time from the end of one fetch to the start of the next fetch. The filter adds up to a tenth of this time.
+    /// The time from the end of one fetch to the start of the next fetch. The filter adds up to a tenth of this time, so that
+    /// proxies that started together do not always fetch together.
     pub poll: Duration,
     /// How long the filter continues to use the document after `poll` while fetches fail.
     pub stale_for: Duration,
@@ -30,7 +31,8 @@ impl PolledSource {
     pub(super) fn read(fields: &Fields<'_>) -> Option<PolledSource> {
         let uri = fields.get("uri");
         let cluster = fields.get("cluster");
-        // The keys of `revocation` refer to those of `clients_from` in the schema, so both have the same defaults and bounds.
+        // In `docs/gateway.schema.json`, these keys of `revocation` refer to those of `clients_from`, so both sections have the
+        // same defaults and bounds.
         let (poll, stale_for) = (fields.duration(&key::POLL), fields.duration(&key::STALE_FOR));
         let (timeout, wait) = (fields.duration(&key::TIMEOUT), fields.duration(&key::WAIT));
         let uri = match (&uri, &cluster) {

@@ -1,4 +1,4 @@
-//! Problems in a document: a message with the fault and the accepted values, and the location.
+//! Problems in a document, each with its location and a message about the fault and the accepted values.
 
 use std::fmt;
 
@@ -87,8 +87,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Returns the accepted word that is most similar to `written`. Returns `None` if every accepted word is too different to be a
-/// typing error of it.
+/// Returns the accepted word that is most similar to `written`. Returns `None` if no accepted word is so similar that `written`
+/// is probably a typing error.
 pub fn near_miss<'w>(written: &str, accepted: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     accepted
         .into_iter()

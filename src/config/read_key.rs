@@ -1,4 +1,4 @@
-//! Reads keys with their defaults and bounds from the schema. If the value is absent or invalid, the default is returned.
+//! Reads values for which `docs/gateway.schema.json` defines a default or bounds.
 
 use std::time::Duration;
 
@@ -33,8 +33,8 @@ impl Fields<'_> {
         self.get(key.name).and_then(|field| field.flag()).unwrap_or(key.default)
     }
 
-    /// Returns the value that belongs to the word at `key`, or to the default word. The default is always one of `words`, because
-    /// a test compares `words` with the schema.
+    /// Returns the value that `words` contains for the word at `key`, or for the default word. The default is always one of
+    /// `words`, because a test compares `words` with the schema.
     pub fn word<T: Copy + Default>(&self, key: &DefaultKey<&'static str>, words: &[(&str, T)]) -> T {
         let usual = || words.iter().find(|(word, _)| *word == key.default).map(|(_, value)| *value);
         self.get(key.name).and_then(|field| field.word(words)).or_else(usual).unwrap_or_default()

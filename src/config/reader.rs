@@ -163,8 +163,8 @@ impl<'n> Field<'n> {
         self.one_or_more().iter().filter_map(Field::text_at).collect()
     }
 
-    /// Reports an empty list as a problem. Settings that accept everything if they are absent use this check. Without it, an
-    /// operator who removes the last item of a list could accept values that were refused before.
+    /// Reports an empty list as a problem. This check is for lists of accepted values that accept everything if the key is
+    /// absent. Without the check, an operator who removes the last item of such a list would by mistake accept everything.
     pub fn refuse_empty_list(&self) {
         if matches!(&self.node.value, Value::List(items) if items.is_empty()) {
             self.problem("the list is empty: list the accepted values, or omit the key to accept everything");
@@ -221,7 +221,7 @@ impl<'n> Field<'n> {
         self.address(&text, &text)
     }
 
-    /// Reads an address in which `$NAME` and `${NAME}` stand for environment variables, and replaces them.
+    /// Reads an address, and replaces `$NAME` and `${NAME}` with the values of environment variables.
     pub fn url_from(&self, environment: Environment<'_>) -> Option<At<Url>> {
         let text = self.text()?;
         match expand(&text, environment) {
@@ -233,8 +233,8 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// Parses `text`, which is `written` after its variables were replaced. Error messages show `written`, because the value of a
-    /// variable may be secret.
+    /// Parses the address `text`. `written` is the same address with its variables not yet replaced. Error messages show
+    /// `written`, because the value of a variable may be secret.
     fn address(&self, written: &str, text: &str) -> Option<At<Url>> {
         match Url::parse(text) {
             Ok(value) => Some(At { value, place: self.place.clone() }),
@@ -275,7 +275,7 @@ impl Place {
 }
 
 /// Parses a number and its unit, such as `30s`. Returns `None` for a duration over ten years. Such a duration is probably a
-/// mistake, and without it, the sum of two durations cannot overflow.
+/// mistake. Because of this maximum, the sum of two durations cannot overflow.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     parse_any_duration(text).filter(|span| *span <= LONGEST)
 }

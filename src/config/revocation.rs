@@ -15,9 +15,9 @@ pub struct RevocationSettings {
     pub list: Option<PolledSource>,
     /// The revocation entries in the document itself.
     pub revoked: Vec<Revoked>,
-    /// The effect of a polled list that is missing or too old.
+    /// What happens to requests while the polled list is missing or too old.
     pub on_unavailable: ListUnavailable,
-    /// The maximum number of entries in the polled list, without expired entries.
+    /// The maximum number of entries in the polled list. Expired entries do not count.
     pub max_entries: usize,
     /// Whether tokens without a `jti` are refused, because they cannot be revoked one by one.
     pub require_jti: bool,
@@ -25,7 +25,7 @@ pub struct RevocationSettings {
     pub place: Place,
 }
 
-/// The effect of a polled revocation list that is missing or too old on requests with a credential.
+/// What happens to requests with a credential while the polled revocation list is missing or too old.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListUnavailable {
     /// The requests are refused.
@@ -66,7 +66,7 @@ pub enum RevokedCredential {
         /// The id of the key; `None` means all keys and certificates of the client.
         key: Option<String>,
     },
-    /// All tokens that were issued before [`Revoked::issued_before`].
+    /// All tokens of [`Revoked::issuer`] that were issued before [`Revoked::issued_before`].
     Everyone,
 }
 

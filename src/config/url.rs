@@ -11,7 +11,7 @@ pub struct Url {
     pub host: String,
     /// The port. If the address has no port, this is 443 for `https` and 80 for `http`.
     pub port: u16,
-    /// The path and, if present, the query. The path is at least `/`.
+    /// The path, which is at least `/`, followed by the query if there is one.
     pub path: String,
 }
 

@@ -16,7 +16,7 @@ pub struct RateLimitService {
     pub cluster: At<String>,
     /// The address for the cluster that `generate envoy` writes; `None` if the Envoy configuration already defines the cluster.
     pub url: Option<At<Url>>,
-    /// The domain under which the service is configured for this gateway's limits.
+    /// The domain that each request to the service contains. The service uses it to select its configuration.
     pub domain: String,
     /// The timeout of each call, and the maximum time that a request waits for it.
     pub timeout: Duration,
@@ -27,7 +27,7 @@ pub struct RateLimitService {
 pub struct SharedSettings {
     /// The effect of a failed call on the requests that need the limit.
     pub on_failure: OnFailure,
-    /// The maximum number of hits reserved in one call; `None` means a twentieth of the limit that the service reports.
+    /// The maximum number of hits that one call reserves; `None` means a twentieth of the limit that the service reports.
     pub most: Option<u32>,
     /// The time for which a reservation should be enough at the present rate of requests.
     pub lasting: Duration,
