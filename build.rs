@@ -35,7 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Returns the members of a key's schema, and the members of the schemas that it refers to with `$ref`.
+/// Returns the members of a key's schema, together with the members of the schemas that it refers to with `$ref`. If both define
+/// a member, the key's own member is used.
 fn resolve(schema: &Value, described: &Value) -> Result<Map<String, Value>, String> {
     let mut members = described.as_object().ok_or("a key is not described by an object")?.clone();
     while let Some(Value::String(reference)) = members.remove("$ref") {
@@ -88,7 +89,8 @@ fn constant(key: &str, members: &Map<String, Value>, longest: &str) -> Result<St
     Ok(format!("/// `{key}`\npub const {}: {kind} = {value};\n", key.to_uppercase()))
 }
 
-/// Returns the code of the type and of the value for a key with bounds. The value contains `NAME` instead of the key.
+/// Returns the code of the type and of the value for a key with bounds. The value contains the placeholder `NAME`, which
+/// [`constant`] replaces with the key.
 fn bounded(kind: &str, least: &str, most: &str, default: Option<String>) -> (String, String) {
     let (kind, default) = match default {
         Some(default) => (format!("BoundedKey<{kind}>"), default),

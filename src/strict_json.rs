@@ -1,7 +1,7 @@
 //! JSON for security decisions: a strict parser that rejects ambiguous text, and a JSON Schema validator.
 //!
-//! For example, the header of a token can have two `alg` members. Two programs can then use different algorithms, and an attacker
-//! can exploit this difference. So the parser rejects duplicate members, which RFC 7515 §4 and RFC 7519 §4 allow.
+//! For example, if the header of a token has two `alg` members, two programs can use different algorithms, and an attacker can
+//! exploit this difference. So the parser rejects duplicate members. RFC 7515 §4 and RFC 7519 §4 allow a parser to do this.
 
 pub mod number;
 pub mod pointer;

@@ -1,7 +1,7 @@
 //! Fetches polled documents, and shares them between the workers of a proxy.
 //!
-//! Only one worker at a time fetches a document: the worker that takes the lease, an entry with an expiry in shared data. It
-//! stores the result in shared data, and the other workers read it there.
+//! Before a worker fetches a document, it takes a lease in shared data, so that no other worker fetches the document at the same
+//! time. It stores the result in shared data, and the other workers read it there.
 //!
 //! Each document has two values in shared data: a small state, and the text of the document. Every worker reads the state at
 //! every tick. It reads the text only if the state shows a new version, because the text can be large.

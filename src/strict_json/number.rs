@@ -41,8 +41,8 @@ impl<'t> Number<'t> {
             return true;
         }
         let Some(modulus) = unit.digits_as_integer().filter(|modulus| *modulus != 0) else { return false };
-        // If the last digit of the unit has a higher power of ten than the last digit of the value, the value is not a multiple,
-        // because its last digit is not 0.
+        // If the last digit of the unit has a higher power of ten than the last digit of the value, the value is not a multiple.
+        // For example, 12 is not a multiple of 30, because its last digit is not 0.
         let Ok(shift) = u64::try_from(value.lowest_power() - unit.lowest_power()) else { return false };
         let rest = value.digits().fold(0, |rest, digit| (rest * 10 + u128::from(digit)) % modulus);
         (rest * power_of_ten(shift, modulus)).is_multiple_of(modulus)

@@ -98,8 +98,8 @@ impl<'t> JsonReader<'t> {
             let _signed = self.takes(b'+') || self.takes(b'-');
             self.digits()?;
         }
-        // A separator must follow the number. The check comes before the check of the range, so that a syntax error is reported
-        // even if the number is also out of range.
+        // A separator must follow the number. This check is before the check of the range, so that the parser reports a syntax
+        // error even if the number is also out of range.
         if !matches!(self.peek(), None | Some(b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r')) {
             return Err(Malformed::Syntax);
         }

@@ -25,7 +25,7 @@ pub(super) struct Judge<'s> {
     /// The schema resources that validation entered on its way to the current schema, outermost first (the dynamic scope of Core
     /// §7.1).
     scope: Vec<usize>,
-    /// The path to the part of the value that is validated now.
+    /// The path to the part of the value that is being validated.
     path: Vec<JudgeStep<'s>>,
     findings: Vec<SchemaFinding>,
     search: PatternSearch,
@@ -273,7 +273,8 @@ impl<'s> Judge<'s> {
     }
 }
 
-/// Returns the number of parts of a value, where a long string or a long number counts as several parts.
+/// Returns the number of parts of a value, from which the bound on the steps is computed. Every value and every member name is a
+/// part. A string, a number or a name counts as one more part for every 16 bytes.
 fn weight(value: &Json<'_>) -> u64 {
     let text = |text: &str| 1 + size(text.len()) / 16;
     match value {
@@ -286,7 +287,8 @@ fn weight(value: &Json<'_>) -> u64 {
 }
 
 /// The number of steps that every validation may use, whatever the size of the value is. Together with [`STEPS_FOR_EACH_PART`],
-/// it is far more than a schema needs in which one member decides which branch applies.
+/// this is far more than a typical schema needs, in which one member of the value decides which branch of `anyOf` or `oneOf`
+/// applies.
 const STEPS: u64 = 100_000;
 /// The number of additional steps for each part of the value.
 const STEPS_FOR_EACH_PART: u64 = 100;

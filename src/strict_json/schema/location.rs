@@ -1,11 +1,11 @@
-//! The location of a schema while its keywords are compiled.
+//! The schema whose keywords are being compiled, with its location.
 
 use super::dialect::Vocabularies;
 use super::id::SchemaNodeId;
 use super::places::Places;
 use crate::strict_json::pointer;
 
-/// The location of a schema while its keywords are compiled.
+/// A schema whose keywords are being compiled: its location, its schema resource, and the vocabularies that apply to it.
 pub(super) struct SchemaLocation<'b, 'l> {
     pub places: &'b mut Places<'l>,
     pub document: usize,

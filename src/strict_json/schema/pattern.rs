@@ -265,7 +265,7 @@ const CATEGORIES: [&str; 80] = [
 
 const LOOKS_AROUND: &str = "looking ahead and looking behind are not supported, because they can take too long";
 
-/// The maximum memory of a compiled pattern.
+/// The maximum memory of a compiled pattern, in bytes.
 const MAX_BYTES: usize = 1 << 20;
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ impl<'l> Places<'l> {
         Places { library, known: BTreeMap::new(), reached: Vec::new(), faults: Vec::new() }
     }
 
-    /// Returns the node id of a location. The compiler processes a new location later, because it processes all ids in order.
+    /// Returns the node id of a location. A new location gets the next id. The compiler processes all ids in order, so it will
+    /// compile the schema at this location later.
     pub fn node(&mut self, document: usize, pointer: String) -> SchemaNodeId {
         let place = (document, pointer);
         let next = self.reached.len();

@@ -69,8 +69,8 @@ impl PatternSearch {
                 let to = match pattern.state(id) {
                     State::ByteRange { trans } => trans.matches_byte(byte).then_some(trans.next),
                     State::Sparse(choices) => {
-                        // `matches_byte` compares the byte with each transition in turn, so each eight transitions count as one
-                        // more.
+                        // `matches_byte` compares the byte with each transition of the state in turn. So a state with many
+                        // transitions costs more: one more move for every eight transitions.
                         self.moves += size(choices.transitions.len()) / 8;
                         choices.matches_byte(byte)
                     }
