@@ -113,7 +113,7 @@ fn whole(criterion: &mut Criterion) {
     });
 }
 
-/// A gateway, and a host that works without a proxy.
+/// A gateway, and a host that simulates Envoy.
 struct Site {
     gateway: Gateway,
     host: SimulatedHost<'static>,

@@ -1,4 +1,4 @@
-//! Measures the time to count a request, with ten thousand callers and without Envoy: `cargo bench --bench limit`.
+//! Measures the time to count a request of one of ten thousand callers, without Envoy: `cargo bench --bench limit`.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -36,8 +36,8 @@ fn key(criterion: &mut Criterion) {
     });
 }
 
-/// Measures one limit with one window and with four windows, and three limits with one window each. All windows of a limit are in
-/// one cell, so more windows should cost little.
+/// Measures one limit with one window and with four windows, and three limits with one window each. The store keeps all windows
+/// of a caller for one limit in one cell and reads them together, so more windows should cost little.
 fn counting(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("limit/10,000 callers");
     for (name, limits, windows) in [("1 limit, 1 window", 1, 1), ("1 limit, 4 windows", 1, 4), ("3 limits", 3, 1)] {

@@ -179,7 +179,7 @@ impl<'a> Sketch<'a> {
             match &payload {
                 Payload::ExportSection(_) => drop(out.section(&self.export_section()?)),
                 Payload::CodeSectionStart { .. } => drop(out.section(&self.code_section(&reached)?)),
-                // Hosts do not need the custom sections with names and producers.
+                // The custom sections contain function names and compiler versions, which hosts do not need.
                 Payload::CustomSection(_) => {}
                 _ => {
                     if let Some((id, range)) = payload.as_section() {
@@ -225,10 +225,10 @@ fn called(operator: &Operator<'_>) -> Option<u32> {
     }
 }
 
-/// The exports that Envoy needs besides the callbacks.
+/// The exports that the packed module keeps, in addition to the callbacks.
 const KEPT: &[&str] = &["memory", "_initialize", "malloc", "proxy_on_memory_allocate", "proxy_abi_version_0_2_1"];
 
-/// The exports that every host needs to run the module.
+/// The exports without which no host can run the module. Packing fails if the module lacks one.
 const REQUIRED: &[&str] = &["memory", "_initialize", "proxy_on_memory_allocate", "proxy_abi_version_0_2_1"];
 
 /// The callbacks that Portcullis implements. Before packing, the module exports them as `portcullis_on_…`, next to the callbacks

@@ -29,9 +29,9 @@ impl Faults {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads lines from standard input and sets the fault that each line names: `none`, `error`, `garbage`, or `slow` and
-    /// milliseconds. Prints `fault` and the line when the fault is active. Standard input ends when the parent process exits, and
-    /// the service then exits too.
+    /// Reads lines from standard input and sets the fault that each line names: `none`, `error`, `garbage`, or `slow 200` for a
+    /// delay of 200 ms. When the fault is active, prints the line with the prefix `fault`. Standard input ends when the parent
+    /// process exits, and the service then exits too.
     pub async fn obey(self: Arc<Self>) {
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
         while let Ok(Some(line)) = lines.next_line().await {

@@ -1,4 +1,4 @@
-//! Implements `envoy.service.ratelimit.v3` with Limitador's engine.
+//! Implements Envoy's rate limit protocol, `envoy.service.ratelimit.v3`, with the library of the rate limit service Limitador.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use tonic::{Request, Response, Status};
 
 use crate::faults::{Fault, Faults};
 
-/// The rate limit service. Limitador uses the domain of a request as its namespace. The conditions of limits can read
-/// `descriptors`.
+/// The rate limit service. The domain of a request is the Limitador namespace whose limits apply. The conditions of a limit can
+/// read the entries of the request as `descriptors`.
 pub struct Service {
     limiter: AsyncRateLimiter,
     faults: Arc<Faults>,
@@ -73,8 +73,8 @@ impl RateLimitService for Service {
     }
 }
 
-/// Returns the RateLimit headers of draft 03, like Limitador's own server. As a side effect, it sorts the counters so that the
-/// counter nearest to its limit comes first.
+/// Returns the `x-ratelimit-…` headers, as Limitador formats them. As a side effect, it sorts the counters so that the counter
+/// nearest to its limit comes first.
 fn headers(checked: &mut CheckResult) -> Vec<HeaderValue> {
     let headers = checked.response_header().into_iter();
     headers.map(|(key, value)| HeaderValue { key, value, ..Default::default() }).collect()

@@ -43,7 +43,7 @@ impl RedisStorage {
             None => self.connect().await?,
         };
         let (fits, found): (u8, _) = call.invoke_async(&mut connection).await?;
-        // A connection is reused only if the call succeeded.
+        // A failed call returns before this line, so the next call opens a new connection.
         *held = Some(connection);
         Ok((fits == 1, found))
     }
@@ -82,7 +82,7 @@ impl AsyncCounterStorage for RedisStorage {
         Ok(if fits { Authorization::Ok } else { Authorization::Limited(over.flatten()) })
     }
 
-    // The engine never calls the following methods for this protocol.
+    // The library never calls the following methods for this protocol.
 
     async fn is_within_limits(&self, _counter: &Counter, _delta: u64) -> Result<bool, StorageErr> {
         self.fail().await.map(|()| false)
