@@ -1,8 +1,6 @@
 //! Runs the libFuzzer target that the environment variable `FUZZ_TARGET` names.
 //!
 //! `test-harness/setup/fuzz` builds this program with coverage, and `make fuzz` runs it.
-//!
-//! `test-harness/setup/fuzz` builds this program with coverage, and `make fuzz` runs it.
 
 #![no_main]
 

@@ -97,7 +97,7 @@ fn tar(name: &str, content: &[u8]) -> Result<Vec<u8>> {
     field(116, "0000000\0")?;
     field(124, &format!("{:011o}\0", content.len()))?;
     field(136, "00000000000\0")?;
-    // The checksum is computed while the checksum field contains spaces.
+    // POSIX requires that the checksum field contains spaces while the checksum is computed.
     field(148, "        ")?;
     field(156, "0")?;
     field(257, "ustar\x0000")?;

@@ -20,8 +20,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns the components of the module and their dependencies as CycloneDX 1.5. The arguments of the program are features of the
-/// module. The same lock file and features always give the same result.
+/// Returns the components of the module and their dependencies as CycloneDX 1.5. The arguments of the program are the cargo
+/// features that the module is built with. The same lock file and features always give the same result.
 fn list() -> Result<Value> {
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", "wasm32-wasip1"]);

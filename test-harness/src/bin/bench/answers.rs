@@ -1,4 +1,4 @@
-//! The fixed responses of the upstream, which the last segment of the request path selects.
+//! The fixed responses of the upstream; the last segment of the request path selects one of them.
 
 /// The bytes of each response.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ impl Answers {
     }
 
     /// Returns the parts of the response to a request with this head. The upstream pauses between them, so that Envoy reads each
-    /// part alone and passes several chunks to its filters.
+    /// part separately and passes several chunks to its filters.
     pub fn to(&self, head: &[u8]) -> impl Iterator<Item = &[u8]> {
         let path = head.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
         let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();

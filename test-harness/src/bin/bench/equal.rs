@@ -26,8 +26,9 @@ struct Probe {
     request: Vec<u8>,
     status: u16,
     forwarded: bool,
-    /// Whether CORS headers are compared. They are not compared for unknown and static routes: Portcullis always adds CORS
-    /// headers, but Envoy's `cors` filter does not add them if no route matches or if the route has a `direct_response`.
+    /// Whether CORS headers are compared. They are not compared for static routes and paths without a route: Portcullis always
+    /// adds CORS headers, but Envoy's `cors` filter does not add them if no route matches or if the route has a
+    /// `direct_response`.
     cors: bool,
 }
 

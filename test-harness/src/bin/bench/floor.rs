@@ -1,7 +1,7 @@
 //! Builds modules that make the same host calls as Portcullis but decide nothing.
 //!
-//! The cost of such a module is the cost of Wasm and its ABI. A Wasm filter with the same effect cannot be cheaper, so only the
-//! cost above this floor is caused by Portcullis itself.
+//! The cost of such a module is the cost of Wasm and its ABI. A Wasm filter with the same effect cannot be cheaper, so this cost
+//! is a floor. Portcullis itself causes only the cost above the floor.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,8 +58,8 @@ fn ended(mut body: Vec<Instruction<'static>>, action: i32) -> Vec<Instruction<'s
     body
 }
 
-/// Collects the data that the host calls of a module point to. The host writes results into the first bytes of the module's
-/// memory.
+/// Collects the strings and header lists whose addresses the module passes to the host. The host writes its results into the
+/// first bytes of the module's memory.
 #[derive(Default)]
 struct Calls {
     data: Vec<u8>,

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-/// The conditions of a run.
+/// The machine, the software and the load during a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Machine {
     /// Envoy's version line.
@@ -27,7 +27,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Reads the conditions from Envoy, the kernel and git.
+    /// Reads these facts from Envoy, the kernel and git.
     pub fn look(envoy: &Path) -> Result<Self> {
         let version = said(Command::new(envoy).arg("--version"))?;
         // `…/envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`

@@ -47,7 +47,7 @@ fn main() -> Result<()> {
             other => bail!("expected nothing, `--quick` or `--responses`, found `{other}`"),
         }
     }
-    // The tables of response bodies need only one token.
+    // With `--responses`, the benchmark mints no tokens for other tables, because the tables of response bodies need only one.
     let size = if all { size } else { RunSize { cold: 0, live: &[], ..size } };
     let timer = Timer::start();
     let envoy = envoy::find()?;

@@ -28,7 +28,7 @@ pub struct VariantRun {
 pub struct Requests {
     /// The bytes of each request.
     pub list: Vec<Vec<u8>>,
-    /// A request that is sent several times before each round. These requests are not part of the measurement.
+    /// A request that is sent several times before each round to warm up the proxy. These requests are not measured.
     pub warm_up: Vec<u8>,
     /// The expected status of the response to `warm_up`. 0 means the status of the run.
     pub warm_up_status: u16,
@@ -64,9 +64,9 @@ impl Requests {
     }
 }
 
-/// Measures all benchmarks for `rounds` rounds. In each round, every variant of every benchmark takes one turn, so that slow changes
-/// of the machine affect all variants equally. Every second round has the reverse order, so that no variant always runs after the
-/// same one.
+/// Measures all benchmarks for `rounds` rounds. Each round measures every variant of every benchmark once, so that slow changes
+/// of the machine affect all variants equally. Every second round has the reverse order, so that no variant always runs after
+/// the same one.
 pub fn run(benchmarks: Vec<Benchmark>, rounds: usize) -> Result<Vec<Row>> {
     let mut benchmarks = benchmarks;
     for round in 0..rounds {

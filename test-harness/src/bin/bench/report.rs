@@ -15,7 +15,7 @@ pub struct Page {
     pub file: &'static str,
     /// The heading.
     pub title: &'static str,
-    /// What a reader must know about the tables, in addition to the conditions of the run.
+    /// An explanation of the tables. The page shows it after the description of the machine.
     pub note: &'static str,
 }
 
@@ -60,13 +60,14 @@ fn head(page: Page, machine: &Machine, compared: usize) -> String {
     let Machine { envoy, cpu, cores, kernel, commit, date, load } = machine;
     format!(
         "# {title}\n\n\
-        Made by `make bench` on {date}, commit `{commit}`, with Envoy {envoy} on {cpu} ({cores} cores, Linux {kernel}, \
-        load {load} before the run).\n\n\
-        One worker of Envoy has one core; client and upstream have the other. Figures are the CPU time of the Envoy process, \
-        read from the kernel around a fixed number of requests; *added* is what remains without the cost of an Envoy that \
-        only forwards. Variants take turns in every round; given are the median and, in brackets, minimum and maximum over \
-        the rounds. Only ratios within one run mean anything. Before anything was timed, {compared} effects were compared: the same \
-        status, identity headers and CORS headers from every variant.\n{note}"
+        `make bench` wrote this page on {date}, for commit `{commit}`, with Envoy {envoy} on {cpu} ({cores} cores, \
+        Linux {kernel}, load average {load} before the run).\n\n\
+        To measure CPU time, Envoy has one worker on one core, and the client and the upstream use the other core. Unless a \
+        table has another unit, the figures are the CPU time of the Envoy process for one request, averaged over all requests \
+        of a round. The column *added* subtracts the cost of an Envoy without filters. Each round measures every variant. A \
+        cell contains the median of the rounds and, in parentheses, the minimum and the maximum. Compare figures only within \
+        one run. Before the measurement, the benchmark made {compared} comparisons between variants: they gave the client the \
+        same status and CORS headers, and the upstream the same identity headers.\n{note}"
     )
 }
 

@@ -1,4 +1,4 @@
-//! Measures response bodies: the crossing into the full module for each chunk, and the mapping to a JSON:API document.
+//! Measures response bodies: the cost of calling the full module for each chunk, and of mapping a list to a JSON:API document.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -13,7 +13,8 @@ use crate::tables::{FULL, OURS, RunSize, RunningVariant, TokenPool, benchmark};
 use crate::tokens::Algorithm;
 use crate::variant::{BenchContext, Variant};
 
-/// Measures two responses through a route without `jsonapi`, and a list through routes with and without it.
+/// Measures responses of two sizes through a route without `jsonapi`, and a list through a route without and a route with
+/// `jsonapi`.
 pub fn table(context: &BenchContext, size: &RunSize, tokens: &TokenPool) -> Result<Vec<Row>> {
     let token = tokens.hot(Algorithm::Rs256)?;
     let requests = size.requests / SHORTER;
@@ -57,7 +58,8 @@ pub fn table(context: &BenchContext, size: &RunSize, tokens: &TokenPool) -> Resu
     Ok(rows)
 }
 
-/// Adds the difference of the costs of two variants for each round, divided by `parts`.
+/// Subtracts the cost of the variant `without` from the cost of the variant `with` in each round, and adds the differences to
+/// `row` as the figures of `name`. Each difference is divided by `parts`.
 fn push_difference(row: &mut Row, name: &'static str, whole: &Row, (with, without): (&str, &str), parts: f64) {
     if let (Some(with), Some(without)) = (whole.cost(with, false), whole.cost(without, false)) {
         with.iter().zip(without).for_each(|(with, without)| row.push(name, (with - without) / parts));
@@ -102,7 +104,8 @@ const SIZES: [(&str, &str); 2] = [(SMALL, "1 KiB"), (LARGE, "64 KiB in four part
 const LIST_NAME: &str = "list of 50 items, 12 kB";
 const ELSEWHERE: &str = "Portcullis, `jsonapi` on another route";
 const HERE: &str = "Portcullis, `jsonapi` on this route";
-/// The cost of a crossing is smaller than the noise of one round, so these tables have more and shorter rounds than the others.
+/// Calling the module for a chunk costs less than the noise of one round, so these tables have more rounds than the other
+/// tables, with fewer requests each.
 const TIMES: usize = 6;
 const SHORTER: usize = 4;
 const COUNTED: usize = 2_000;

@@ -21,7 +21,7 @@ pub struct RunSize {
     pub rounds: usize,
     /// The number of requests in each round.
     pub requests: usize,
-    /// The number of tokens in each round that no variant has seen before.
+    /// The number of new tokens in each round. No variant has seen them before.
     pub cold: usize,
     /// The numbers of tokens that are sent in turn, one number for each row of the table `Valid tokens in rotation`.
     pub live: &'static [usize],
@@ -200,7 +200,8 @@ pub(crate) struct RunningVariant {
 }
 
 impl BenchContext {
-    /// Starts these variants for `site` and checks that all variants with complete filters have the same effect.
+    /// Starts these variants for `site` and checks that they have the same effect, except for variants without filters and
+    /// variants that decide nothing.
     pub(crate) fn variants(&self, site: &Site, names: &[&'static str]) -> Result<Vec<RunningVariant>> {
         let start = |(name, variant)| Ok(RunningVariant { name, process: self.start(variant, site)? });
         let started: Result<Vec<_>> = self.known(names).into_iter().map(start).collect();
@@ -211,8 +212,8 @@ impl BenchContext {
         Ok(started)
     }
 
-    /// Returns the variants with these names. Variants that need Portcullis are omitted if only the baselines
-    /// are measured.
+    /// Returns the variants with these names. Variants that need the files of Portcullis are omitted if only the baselines are
+    /// measured.
     pub fn known(&self, names: &[&'static str]) -> Vec<(&'static str, Variant)> {
         names.iter().filter_map(|name| Some((*name, self.variant(name)?))).collect()
     }
@@ -257,7 +258,7 @@ pub(crate) fn benchmark(
 
 /// The name of the variant under test.
 pub const OURS: &str = "Portcullis";
-/// The name of the full module with a document that does not need it.
+/// The name of the variant that runs the full module although its document does not need it.
 pub const FULL: &str = "Portcullis, full module";
 /// The name of the baseline that most goals compare with.
 pub const CACHED: &str = "native, cache of 1,000 tokens";

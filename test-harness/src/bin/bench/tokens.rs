@@ -165,7 +165,7 @@ impl PreparedKey {
 pub const AUDIENCE: &str = "bench-api";
 /// The scope that every protected route requires.
 pub const SCOPE: &str = "orders:read";
-/// The shared secret of the HS256 issuer. It is a string because Envoy passes it in an environment variable.
+/// The shared secret of the HS256 issuer. It is a string, because the filter reads the secret from an environment variable.
 pub const SECRET: &str = "bench-only-secret-0123456789abcdef-0123456789abcdef";
 const SCOPES: &[&str] = &["orders:list", SCOPE, "orders:write"];
 const PUBLIC_ISSUER: &str = "https://issuer.bench.test";

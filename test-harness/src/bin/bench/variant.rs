@@ -25,7 +25,7 @@ pub enum Variant {
     Native(u32, Table),
     /// Envoy with Portcullis.
     Gateway,
-    /// Envoy with the full module of Portcullis, also if the document does not need it.
+    /// Envoy with the full module of Portcullis, even if the document does not need it.
     Full,
     /// Envoy with a module that makes the host calls of Portcullis but decides nothing.
     Floor(Floor),

@@ -50,7 +50,8 @@ pub fn document(servers: &Servers) -> Result<Value> {
     Ok(document)
 }
 
-/// Changes the documents that the gateway fetches: the order of the issuer's keys, a client, and an entry of the revocation list.
+/// Changes all documents that the gateway fetches: the order of the keys in the key set, a client in the client document, and
+/// an entry in the revocation list.
 pub fn publish(servers: &Servers, turn: usize) {
     let (one, other) = (["rsa-1", "p256-1"], ["p256-1", "rsa-1"]);
     servers.issuer.publish(if turn.is_multiple_of(2) { &one } else { &other });
