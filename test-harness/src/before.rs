@@ -11,26 +11,26 @@ use crate::documents::Fault;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Before {
-    /// The failure that the key endpoint simulates from now on.
+    /// The failure that the key endpoint simulates from this case on.
     #[serde(default)]
     pub issuer: Option<Fault>,
-    /// The keys that the issuer publishes from now on.
+    /// The `kid` values of the keys that the issuer publishes from this case on.
     #[serde(default)]
     pub publish: Option<Vec<String>>,
-    /// The changed documents that the issuer publishes from now on, by name.
+    /// The new content of documents that the issuer publishes, by document name.
     #[serde(default)]
     pub documents: BTreeMap<String, Value>,
-    /// The failure that the endpoint of each document simulates from now on, by document name.
+    /// The failures that document endpoints simulate from this case on, by document name.
     #[serde(default)]
     pub faults: BTreeMap<String, Fault>,
-    /// The entries of the document `revocations`. They replace all previous entries.
+    /// The entries of a revocation list. The issuer publishes the list as the document `revocations`, without earlier entries.
     #[serde(default)]
     pub revoke: Option<Vec<Value>>,
 }
 
 impl Before {
-    /// Returns the changed documents and the changed failures of document endpoints. The documents include `revocations` if
-    /// `revoke` is set.
+    /// Returns the changed documents and the changed failures of document endpoints. If `revoke` is set, the documents include
+    /// the revocation list under the name `revocations`.
     pub fn changes(&self) -> (BTreeMap<String, Value>, &BTreeMap<String, Fault>) {
         let mut documents = self.documents.clone();
         if let Some(revoked) = &self.revoke {

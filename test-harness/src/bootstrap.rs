@@ -1,4 +1,4 @@
-//! A minimal Envoy configuration with the filter and almost only Envoy's defaults.
+//! A minimal Envoy configuration with the filter, which keeps Envoy's defaults for the normalization of requests.
 //!
 //! With these defaults, Envoy passes ambiguous paths and header names with underscores to the filter, which must refuse them.
 
@@ -45,7 +45,8 @@ impl Bootstrap<'_> {
         })
     }
 
-    // By default, Envoy does not normalize paths and does not reject header names with underscores (envoy-facts §0.16).
+    // These settings do not normalize paths or reject header names with underscores, because Envoy does neither by default
+    // (envoy-facts §0.16).
     fn connection_manager(&self) -> Value {
         let mut filters: Vec<_> = self.module.map(|module| self.filter(module)).into_iter().collect();
         let router =

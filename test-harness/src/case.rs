@@ -47,13 +47,13 @@ pub struct CaseFile {
     /// The keys that the issuer publishes at the start. The default is [`PUBLISHED`].
     #[serde(default)]
     pub publish: Option<Vec<String>>,
-    /// The initial failure of the key endpoint.
+    /// The failure that the key endpoint simulates at the start.
     #[serde(default)]
     pub issuer: Fault,
     /// The documents that the issuer publishes at the start, by name. `${DOCUMENT.name}` is replaced with the URL of a document.
     #[serde(default)]
     pub documents: BTreeMap<String, Value>,
-    /// The initial failures of the document endpoints, by document name.
+    /// The failures that document endpoints simulate at the start, by document name.
     #[serde(default)]
     pub faults: BTreeMap<String, Fault>,
     /// Default claims of every token. They are added to the default claims `iss`, `aud` and `sub`, or replace them.
@@ -101,10 +101,10 @@ pub struct Case {
     #[serde(default)]
     pub before: Before,
     /// The number of seconds by which the gateway's clock is ahead of the real time. A case with an offset runs only natively,
-    /// because the runner cannot change the clock of a real Envoy.
+    /// because the Envoy of a case file always uses the real time.
     #[serde(default)]
     pub at: i64,
-    /// How often the request is sent. Only the last outcome is checked.
+    /// How often the request is sent. Only the outcome of the last request is checked.
     #[serde(default = "once")]
     pub times: u32,
     /// The request to send.
@@ -140,7 +140,7 @@ pub struct Expect {
     /// The expected response headers.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderIs>,
-    /// Response headers that must not have exactly this value.
+    /// Values that the response must not have, by header name. Each element of a list in a header is compared.
     #[serde(default)]
     pub not_headers: BTreeMap<String, String>,
     /// Members that the JSON body must contain; `"*"` matches any value.
@@ -189,7 +189,7 @@ pub struct UpstreamIs {
     /// The expected request headers.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderIs>,
-    /// Request headers that must not have exactly this value.
+    /// Values that the request must not have, by header name. Each element of a list in a header is compared.
     #[serde(default)]
     pub not_headers: BTreeMap<String, String>,
     /// The expected request trailers.
@@ -275,6 +275,6 @@ fn once() -> u32 {
     1
 }
 
-/// The keys that the issuer publishes by default: all asymmetric keys of `test-harness/keys/test-only.jwks.json` except the keys
-/// that must be refused.
+/// The keys that the issuer publishes by default: all asymmetric keys of `test-harness/keys/test-only.jwks.json`, except the
+/// `-stranger` keys, which are never published, and the invalid keys `rsa-weak` and `p256-off-curve`.
 pub const PUBLISHED: [&str; 7] = ["rsa-1", "rsa-2", "p256-1", "p256-2", "p384-1", "p521-1", "ed-1"];

@@ -116,7 +116,7 @@ impl Drop for Certificates {
     }
 }
 
-/// Creates a server certificate for 127.0.0.1. Returns the certificate, its key and its authority, all as PEM.
+/// Creates a server certificate for 127.0.0.1. Returns the certificate, its key and the certificate of its authority, all as PEM.
 pub fn of_this_machine() -> Result<(String, String, String)> {
     let authority = authority()?;
     let key = KeyPair::generate()?;

@@ -24,8 +24,8 @@ pub struct Request {
     pub chunked: bool,
     /// Trailer lines. If this list is not empty, the body is sent in chunks.
     pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Whether the native run passes header values untrimmed to the core. Envoy does not trim the header values of HTTP/2
-    /// requests.
+    /// Whether the native run passes header values to the core without trimming them. It is set for cases that need HTTP/2,
+    /// because Envoy does not trim the header values of HTTP/2 requests.
     pub untrimmed: bool,
 }
 
@@ -133,7 +133,8 @@ impl Connection {
 
     /// Sends one request and reads its final response. Interim (1xx) responses other than 101 are skipped.
     pub fn exchange(&mut self, request: &Request) -> Result<Response> {
-        // A server may refuse the request early and close the connection, but its response can still be read.
+        // Sending can fail because the server has refused the request early and closed the connection. Its response can still
+        // be read, so an error of sending matters only if there is no response.
         let sent = self.stream.get_mut().write_all(&request.on_the_wire());
         let response = loop {
             let response = self.response(request.method == b"HEAD").context("no complete response");

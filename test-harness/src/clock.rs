@@ -1,4 +1,4 @@
-//! The only clock of the harness: the current time for tokens, and deadlines for servers.
+//! The clock of the harness: the current time for tokens, and deadlines for servers.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ pub fn unix_seconds() -> i64 {
 }
 
 /// Returns [`unix_seconds`], but subtracts three days if the month ends within two days. Cases about monthly quotas advance the
-/// clock by hours, and a quota would start again if the clock reached the next month.
+/// clock by hours, and the count of a quota would start again at zero if the clock reached the next month.
 pub fn within_month() -> i64 {
     const DAY: i64 = 86_400;
     let now = unix_seconds();

@@ -70,7 +70,7 @@ impl Gateway for CoreGateway {
 
 impl CoreGateway {
     fn outcome(&mut self, arrival: &Arrival<'_>) -> Result<Outcome> {
-        // The time advances for each request, so that the fetch for the previous request has ended.
+        // The time advances with each request, so that a fetch that the previous request started has ended.
         self.host.now = Duration::from_secs(u64::try_from(arrival.now)?) + BETWEEN_REQUESTS * self.requests;
         self.requests += 1;
         let headers = shown::headers(arrival.request);
@@ -134,7 +134,7 @@ struct Endpoints<'g, 'a> {
 }
 
 impl Endpoints<'_, '_> {
-    /// Fetches every document that is due, as the filter does on a timer tick.
+    /// Fetches every polled document whose next fetch is due, as the filter does on a timer tick.
     fn fetch_what_is_due(&mut self, now: Duration) {
         let ids: Vec<_> = self.gateway.polled().plans().map(|(id, _)| id).collect();
         for id in ids {

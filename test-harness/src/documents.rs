@@ -34,7 +34,7 @@ pub enum Fault {
     Down,
     /// The response is correct but takes one second.
     Late,
-    /// The response takes 30 seconds and has an empty body.
+    /// The response takes 30 seconds, has status 200 and has an empty body.
     Slow,
     /// The response has status 500.
     Error,
@@ -44,7 +44,7 @@ pub enum Fault {
     Huge,
     /// The connection is closed after half of the body.
     Truncated,
-    /// The response is a key set without keys.
+    /// The response is a key set without keys, at the endpoint of any kind of document.
     Empty,
     /// The response has status 302 and redirects to a working copy of the document.
     Redirecting,
@@ -85,7 +85,8 @@ impl Documents {
     /// Returns the response to a request, or `None` if nothing is published under its path.
     pub(crate) async fn answer(&self, request: &Request) -> Option<io::Result<Response>> {
         let asked_for = request.uri().path();
-        // The target of a redirect always works. So if a gateway receives the document, it has followed the redirect.
+        // The target of a redirect always works. So if a gateway followed the redirect, it would receive the document, and the
+        // test would notice.
         let path = if asked_for == ELSEWHERE { request.uri().query()? } else { asked_for };
         if !self.lock().contains_key(path) {
             return None;
@@ -145,7 +146,8 @@ impl Fault {
             Fault::Garbage => Some("<!doctype html><title>Maintenance</title>".to_owned()),
             Fault::Huge => Some(whole + &" ".repeat(5_000_000)),
             Fault::Truncated => whole.get(..whole.len() / 2).map(str::to_owned),
-            // This body is also sent in place of a client document or a revocation list, which must not have the member `keys`.
+            // The endpoint of a client document or a revocation list sends this body too. The gateway must refuse it, because
+            // these documents have no member `keys`.
             Fault::Empty => Some(json!({ "keys": [] }).to_string()),
             Fault::Down | Fault::Slow | Fault::Error | Fault::Redirecting | Fault::NotModified | Fault::Held => None,
         }

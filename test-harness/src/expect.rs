@@ -145,7 +145,7 @@ fn envelope(found: &mut Vec<String>, outcome: &Outcome) {
     let wanted = format!(
         r#"{{"error":{{"code":"{code}","message":"{message}","request_id":"{id}"{details}}},"metadata":{{"success":false,"timestamp":"{time}"}}}}"#
     );
-    // Envoy appends a newline to a body that it formats from JSON.
+    // If Envoy sends the refusal itself, it formats the body from JSON and appends a newline.
     let got = String::from_utf8_lossy(&outcome.body);
     if got.trim_end_matches('\n') != wanted {
         found.push(format!("envelope: expected `{wanted}`, got `{got}`"));
@@ -164,7 +164,8 @@ fn envelope(found: &mut Vec<String>, outcome: &Outcome) {
     }
 }
 
-/// Formats the list of findings exactly as the filter must write it. Returns an empty string if the body has no findings.
+/// Formats `error.details`, the findings about an invalid request, exactly as the filter must write them. Returns an empty
+/// string if the refusal has no findings.
 fn details(body: &Value) -> String {
     let Some(Value::Array(findings)) = body.pointer("/error/details") else { return String::new() };
     let text = |finding: &Value, name| finding.get(name).unwrap_or(&Value::Null).to_string();

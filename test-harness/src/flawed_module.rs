@@ -9,8 +9,8 @@ use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
 /// Returns the bytes of the flawed copy of the module `product`.
 ///
 /// The copy exports a new function in place of the original callback for request headers. The new function traps if there are
-/// too many headers. Otherwise it calls the original callback. It is the last function of the copy, so that the indexes of the
-/// other functions do not change.
+/// too many headers, and calls the original callback if not. The copy contains the new function after all other functions, so
+/// that their indexes do not change.
 pub fn build(product: &[u8]) -> Result<Vec<u8>> {
     let sections: Vec<Payload<'_>> = Parser::new(0).parse_all(product).collect::<Result<_, _>>()?;
     let (mut imported, mut types, mut bodies, mut original) = (0, Vec::new(), Vec::new(), None);

@@ -1,7 +1,7 @@
 //! Fuzz targets for every parser of untrusted bytes, with seeds and the properties that every input must satisfy.
 //!
-//! `make fuzz` runs libFuzzer to find inputs that reach new code. `tests/hostile.rs` is part of every test run: it runs the
-//! stored inputs and some random inputs.
+//! `make fuzz` runs libFuzzer to find inputs that reach new code. `tests/hostile.rs` is part of every test run: it runs
+//! the inputs that are stored in `test-harness/corpus`, and some random inputs.
 
 mod browser;
 mod fetched;

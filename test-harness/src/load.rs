@@ -37,9 +37,9 @@ pub struct Answer {
     pub retry_after: Option<String>,
 }
 
-/// Sends the requests in `sorts` repeatedly from `clients` threads while `act` runs. Each request uses a new connection, so that
-/// all workers share the load. `act` gets a counter of the
-/// finished requests. Returns the result of `act` and every sent request.
+/// Sends the requests in `sorts` repeatedly from `clients` threads while the function `act` runs. Each request uses a new
+/// connection, so that all workers share the load. `act` gets a counter of the finished requests. Returns the result of `act`
+/// and every sent request.
 pub fn during<T>(
     to: SocketAddr,
     clients: usize,

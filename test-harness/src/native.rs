@@ -106,5 +106,5 @@ impl NativeStage {
     }
 }
 
-/// A number of seconds that is longer than every poll interval in the case files.
+/// A time in seconds after which every gateway in the case files has polled its documents again.
 const POLLED_WITHIN: i64 = 5;

@@ -2,8 +2,9 @@
 
 use anyhow::{Result, bail};
 
-/// Converts a string to bytes. `\xNN` and `\\` are escapes, and all other characters are literal. In YAML, write such a string in
-/// single quotes or without quotes. In double quotes, YAML itself reads `\xE9` as the character é, which is two bytes.
+/// Converts a string to bytes. `\xNN` and `\\` are escapes, and all other characters are literal. In a case file, write a string
+/// with escapes in single quotes or without quotes. In double quotes, YAML itself reads `\xE9` as the character é, which is two
+/// bytes.
 pub fn parse(text: &str) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

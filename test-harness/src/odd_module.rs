@@ -1,4 +1,4 @@
-//! Builds small Wasm filters that misbehave on purpose; tests load them instead of the product's module to test Envoy.
+//! Builds small Wasm filters that misbehave on purpose; tests load them to see how Envoy treats a filter that fails.
 
 use std::path::{Path, PathBuf};
 
@@ -15,8 +15,7 @@ pub enum Misbehaviour {
     TrapsAtRequests,
     /// When the filter receives the headers of a request, it allocates memory until the host refuses more, as after a leak.
     EatsMemory,
-    /// The filter accepts its configuration on the main thread and rejects it on every worker
-    /// (envoy-facts §0.1).
+    /// The filter accepts its configuration on the main thread and rejects it on every worker (envoy-facts §0.1).
     RefusesOnWorkers,
 }
 
@@ -80,16 +79,16 @@ fn until_no_more() -> Vec<Instruction<'static>> {
     body
 }
 
-/// Returns the body of a function that counts its calls in all VMs together. The first two calls return 1, and later calls return
-/// 0. Envoy configures its
-/// base VM first, then the VM of the main thread, and then the VMs of the workers (envoy-facts §2.1).
-/// The number of calls is stored as the length of a shared value.
+/// Returns the body of a function that counts its calls in all VMs together. The first two calls return 1 (the configuration is
+/// accepted), and later calls return 0. Envoy configures its base VM first, then the VM of the main thread, and then the VMs of
+/// the workers (envoy-facts §2.1), so only the workers get 0. The number of calls is stored as the length of a value in
+/// Envoy's shared data.
 fn only_twice() -> Vec<Instruction<'static>> {
     use Instruction::{Call, Drop, Else, End, I32Add, I32Const, I32GeU, I32Load, If, LocalGet, LocalSet};
     const COUNT: u32 = 2;
     let size = MemArg { offset: 0, align: 2, target: MemArgTarget::Memory(0), ordering: None };
     vec![
-        // If the shared value does not exist yet, its size stays 0.
+        // On the first call, the shared value does not exist. The host then writes no size, and the size in memory stays 0.
         I32Const(KEY_AT),
         I32Const(KEY_SIZE),
         I32Const(64),

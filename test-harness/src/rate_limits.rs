@@ -1,6 +1,6 @@
 //! Starts a rate limit service and its Redis as separate processes.
 //!
-//! The service uses Limitador's engine and the protocol of Envoy's rate limit filter.
+//! The service uses the library of Limitador, an existing rate limit service, and the protocol of Envoy's rate limit filter.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -107,7 +107,7 @@ impl RateLimits {
         end(self.service.take().map(|service| service.child));
     }
 
-    /// Sets the fault that the service simulates: `error`, `garbage`, `slow 200` (milliseconds), or `none`.
+    /// Sets the fault that the service simulates: `error`, `garbage`, `none`, or for example `slow 200` for a delay of 200 ms.
     pub fn fail(&mut self, fault: &str) -> Result<()> {
         let order = format!("fault {fault}");
         let before = self.count(&order);

@@ -34,8 +34,8 @@ struct Section<'s> {
 }
 
 /// Returns the page with a key table between each marker `<!-- keys: NAMES -->` and the next `<!-- end -->`. The names in a
-/// marker are separated by spaces. `SECTION.KEY` adds one key, and `SECTION` adds all keys of the section without a marker of
-/// their own.
+/// marker are separated by spaces. `SECTION.KEY` adds a row for one key. `SECTION` adds a row for each key of the section, except
+/// for keys that any marker of the page names as `SECTION.KEY`.
 fn with_tables(schema: &Schema, page: &str) -> Result<String> {
     let marked: Vec<&str> = page.lines().filter_map(marker).flat_map(|names| names.split(' ')).collect();
     for section in schema.sections() {
@@ -78,7 +78,7 @@ impl Schema {
         yaml::read(text).map(Schema).map_err(|problem| anyhow::anyhow!("{problem}"))
     }
 
-    /// Returns the sections with known keys. The first section, `document`, contains the top-level keys.
+    /// Returns the parts of the schema that list keys under `properties`. The first one, `document`, has the top-level keys.
     fn sections(&self) -> impl Iterator<Item = Section<'_>> {
         let defined = members(self.0.get("$defs")).map(|(name, node)| Section { name, node });
         let all = std::iter::once(Section { name: "document", node: &self.0 }).chain(defined);
@@ -223,7 +223,7 @@ fn amount(key: &str, number: u64) -> String {
     grouped + unit
 }
 
-/// Returns the bounds of a duration as text, or an empty string if it has no bounds. The schema has the bounds in seconds.
+/// Returns the bounds of a duration as text, or an empty string if it has no bounds. The schema gives the bounds in seconds.
 fn duration_bounds(node: &Node) -> String {
     let bound = |name| node.get(name).and_then(|bound| bound.to_json().as_f64()).map(shown_duration);
     match (bound("minimum"), bound("maximum")) {
@@ -248,7 +248,7 @@ fn reference(node: &Node) -> Option<&str> {
     node.get("$ref").and_then(text)
 }
 
-/// Returns whether a reference points to a key of another section.
+/// Returns whether a `$ref` refers to a single key of a section, not to a whole definition.
 fn is_key(reference: &str) -> bool {
     reference.contains("/properties/")
 }

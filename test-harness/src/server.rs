@@ -1,4 +1,4 @@
-//! The HTTP/1.1 and h2c server on a loopback port that the upstream and the issuer are built on.
+//! A server for HTTP/1.1 and h2c on a loopback port, which the test upstream and the test issuer use.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -115,8 +115,8 @@ where
 
 struct Breaking {
     start: Option<Bytes>,
-    /// A delay before the server closes the connection. Without it, the connection would be closed before the response head is
-    /// sent.
+    /// A delay before the server closes the connection. Without the delay, the server would close it before it has sent the
+    /// response head.
     gone_out: Pin<Box<Sleep>>,
 }
 

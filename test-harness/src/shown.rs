@@ -30,5 +30,5 @@ pub fn headers(request: &Request) -> Headers {
     headers
 }
 
-/// Headers of which Envoy stores only one line. The list contains only headers that tests send twice.
+/// Headers of which Envoy stores only one line. The list is not complete: it contains only the headers that tests send twice.
 const KEPT_ONCE: [&str; 4] = ["access-control-request-method", "authorization", "content-type", "origin"];

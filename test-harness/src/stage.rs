@@ -208,5 +208,6 @@ fn port_of(url: &str) -> Result<u16> {
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The number of Envoy workers. Two workers are needed to test that cases pass although each worker has its own state.
+/// The number of Envoy workers. With two workers, the cases also test that the result does not depend on the worker, although
+/// each worker has its own state.
 const WORKERS: u32 = 2;

@@ -89,7 +89,7 @@ async fn listen(stream: TcpStream, seen: Arc<Mutex<Seen>>) -> std::io::Result<()
         if is_complete(&request) {
             lock(&seen).requests.push(std::mem::take(&mut request));
             stream.writable().await?;
-            // The short response always fits into the buffer of an idle connection.
+            // One `try_write` sends the whole response, because the send buffer is empty and the response is short.
             stream.try_write(ANSWER)?;
         }
     }

@@ -67,7 +67,7 @@ pub enum Tamper {
     ExtraSegment,
     /// Pads every segment with `=`.
     Padded,
-    /// Sets padding bits in the last character of the signature that no encoder sets (RFC 4648 §3.5).
+    /// Sets an unused bit in the last base64url character of the signature. Encoders leave these bits zero (RFC 4648 §3.5).
     StrayBits,
     /// Encodes the signature in the standard base64 alphabet, which uses `+` and `/`.
     PlainBase64,
@@ -150,7 +150,7 @@ impl Tamper {
             Self::StrayBits => {
                 let encoded = encode(signature);
                 let (kept, last) = encoded.split_at_checked(encoded.len().saturating_sub(1)).context("no signature")?;
-                // The next character of the alphabet differs in the lowest bit, which is a padding bit in the last character.
+                // The next character of the alphabet sets the lowest bit, which is unused in the last character of a signature.
                 let stray = last.bytes().map(|byte| char::from(byte + 1)).collect::<String>();
                 anyhow::ensure!(matches!(last, "A" | "Q" | "g" | "w"), "this signature has no padding bits");
                 format!("{unsigned}.{kept}{stray}")

@@ -152,7 +152,7 @@ impl Gate {
     }
 }
 
-/// Returns the document with timeouts of 15 seconds for key fetches. Tests that block the key endpoint use it.
+/// Returns the document with timeouts of 15 seconds for key fetches, for tests in which the key endpoint responds late.
 pub fn patient(mut policy: Value) -> Result<Value> {
     for name in ["wait", "timeout"] {
         put(&mut policy, &format!("/issuers/0/jwks/{name}"), json!("15s"))?;
@@ -243,7 +243,7 @@ pub fn clusters(config: &mut Value) -> Result<&mut Vec<Value>> {
 pub const ORIGIN: &str = "https://admin.example.com";
 /// The `Host` header of requests.
 pub const HOST: &str = "api.example.com";
-/// The number of Envoy workers. Two workers are needed to test that the workers behave correctly although each has its own state.
+/// The number of Envoy workers. With two workers, a test also fails if the gateway relies on the state of only one worker.
 pub const WORKERS: u32 = 2;
 /// The timeout of a client.
 pub const PATIENCE: Duration = Duration::from_secs(20);

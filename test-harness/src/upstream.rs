@@ -2,8 +2,9 @@
 //!
 //! The query of the request controls the response. `status=503` sets the status, `delay_ms=200` delays the response, and
 //! `body_bytes=100000` sets the size of the body. `reset=1` closes the connection without a response. `break=length` and
-//! `break=chunks` cut the body off, with or without a `content-length`. `h.NAME=VALUE` adds a response header. Names and values
-//! are percent-decoded. The value of the request header `x-test-body` becomes the body of the response.
+//! `break=chunks` send only half of the body, with a `content-length` or in chunks, and then close the connection.
+//! `h.NAME=VALUE` adds a response header. Names and values are percent-decoded. The value of the request header `x-test-body`
+//! becomes the body of the response.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -113,7 +113,7 @@ impl Target for RevocationLists {
     }
 }
 
-/// Checks that a document with its entries in reverse order gives a result of the same size.
+/// Checks that the result of the parser has the same size if the entries of the document are in reverse order.
 fn respelled<E>(input: &[u8], size: usize, read: impl Fn(&[u8]) -> Result<usize, E>) -> Result<(), PropertyError> {
     let mut document: Value =
         serde_json::from_slice(input).map_err(|_| "the parser accepted input that is not JSON".to_owned())?;

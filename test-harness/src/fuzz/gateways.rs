@@ -272,7 +272,7 @@ fn cut<'b>(bytes: &'b [u8], at: &[u8]) -> (&'b [u8], &'b [u8]) {
 const FROM: &[u8] = b"@from";
 const CERTIFICATE: &[u8] = b"@certificate";
 const MAX_TOKENS: usize = 64;
-/// A longer body would not reach more code, and is slow to mutate.
+/// The maximum length of the body in a seed. A longer body would not reach more code, and is slow to mutate.
 const LONGEST_BODY: usize = 4_096;
 const SHORTEST_CREDENTIAL: usize = 8;
 const FORGET_AFTER: u32 = 64;

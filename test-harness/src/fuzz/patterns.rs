@@ -97,7 +97,7 @@ fn matches(compiled: &[Schema], subject: &str) -> Result<Option<bool>, PropertyE
             Err(ValidationError::Findings(_)) => false,
             Err(ValidationError::TooComplex) => return Ok(None),
         };
-        // The third schema negates the pattern, so it rejects a string that matches.
+        // The third schema negates the pattern, so it rejects strings that match.
         found.push(accepts != (number == 2));
     }
     found.dedup();

@@ -126,7 +126,7 @@ impl Reader<'_> {
                 Some(counts) => {
                     self.letters.by_ref().find(|letter| *letter == '}');
                     let _lazy = self.letters.next_if_eq(&'?');
-                    // The gateway rejects repetition counts that do not fit into 32 bits.
+                    // The gateway rejects repetition counts that do not fit into 32 bits. `counts` returns `u32::MAX` for them.
                     let is_known = in_order(counts) && counts.0 < u32::MAX && counts.1 != Some(u32::MAX);
                     return Some(Node::Repeat(Box::new(node), counts.0, counts.1)).filter(|_| is_known);
                 }
