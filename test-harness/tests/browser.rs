@@ -61,7 +61,7 @@ struct Call {
     /// The status that the script can read, or `None` if the browser blocks the call.
     #[serde(default)]
     status: Option<u16>,
-    /// The reason in Chromium's words, if Chromium blocks the call.
+    /// Chromium's error code, such as `MissingAllowOriginHeader`, if Chromium blocks the call.
     #[serde(default)]
     blocked: Option<String>,
     /// Headers that the script can read (`*`) or cannot read (`-`).

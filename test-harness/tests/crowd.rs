@@ -65,7 +65,8 @@ fn many_requests_that_wait_for_the_first_key_set_pass() {
     let mut crowd = Crowd::gather("late", "1h").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let statuses = runtime.block_on(crowd.load(0)).unwrap();
-    // Envoy distributes connections over its workers unevenly, and each worker holds only a limited number of requests.
+    // Envoy distributes connections over its workers unevenly, and a worker refuses requests above [`MAX_WAITING`]. So some
+    // requests may get 503.
     let passed = statuses.get(&200).copied().unwrap_or(0);
     let too_many = statuses.get(&503).copied().unwrap_or(0);
     assert_eq!(passed + too_many, CONNECTIONS * STREAMS, "{statuses:?}");
@@ -113,7 +114,7 @@ impl Crowd {
         Ok(Crowd { stage: Stage::set(&file, &envoy::module()?)?, cases })
     }
 
-    /// Sends the request of one case concurrently, once for each member of the crowd.
+    /// Sends the request of one case [`CROWD`] times concurrently.
     fn statuses(&self, case: usize) -> Result<Vec<u16>> {
         let case = self.cases.get(case).context("there is no such case")?;
         let request = self.stage.scene.request(case)?;
@@ -162,8 +163,8 @@ impl Crowd {
 const MAX_WAITING: usize = 2_000;
 
 const CROWD: usize = 100;
-/// The requests of these connections are more than a worker can resume in one callback. There are few connections with many
-/// requests each, because the number of open files is limited.
+/// The number of connections. With [`STREAMS`] requests each, they send more requests than a worker resumes in one callback.
+/// There are few connections with many requests each, because the number of open files is limited.
 const CONNECTIONS: usize = 41;
 const STREAMS: usize = 90;
 const PATIENCE: Duration = Duration::from_secs(20);

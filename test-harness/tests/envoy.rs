@@ -22,8 +22,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// A client for the cases: the first part of its group names, a function that returns whether the client can send a case, and a
-/// function that prepares the stage.
+/// A client for the cases: the prefix of the names of its groups (`PREFIX/FILE`), a function that returns whether the client can
+/// send a case, and a function that prepares the stage.
 type Client = (&'static str, fn(&Case) -> bool, fn(Stage) -> Stage);
 
 fn group(file: CaseFile, (client, sends, set): Client) -> Group {

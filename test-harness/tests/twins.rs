@@ -61,8 +61,8 @@ fn compare(mut file: CaseFile, rng: &mut Rng) -> Result<(Vec<String>, usize)> {
     Ok((differences, compared))
 }
 
-/// In the configuration with Envoy's defaults, Envoy trusts a client address in the request. So requests that set the address
-/// are not compared.
+/// Returns whether a case can be compared. With its default settings, Envoy takes the client's address from
+/// `x-forwarded-for`, but the native run does not. So requests that set the address are not compared.
 fn runs_in_both(case: &Case) -> bool {
     let tells_an_address = |(name, _): &(String, String)| name.eq_ignore_ascii_case("x-forwarded-for");
     case.for_envoy()

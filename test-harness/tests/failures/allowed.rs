@@ -150,7 +150,7 @@ pub fn one_each(sent: &[Sent], allowed: Allowed<'_>, loss: &AllowedLosses, recor
             one.sort,
             record.says
         );
-        // A temporary refusal has a `retry-after` header. A filter that has failed cannot add one.
+        // Every 503 of the filter is temporary and has a `retry-after` header. A filter that has failed cannot add one.
         let by_nobody = [FAILED, UNDER_WAY].iter().any(|right| record.says == right.2);
         let has_retry_after = answer.status != 503 || by_nobody || answer.retry_after.is_some();
         ensure!(

@@ -34,13 +34,13 @@ pub struct Kind {
     pub also: fn(&mut Site) -> Result<()>,
     /// The kind of request that the gateway forwards only if it has the document.
     shows: &'static str,
-    /// The outcomes that are added to `WELL` while the gateway has the document.
+    /// The outcomes that are added to [`WELL`] while the gateway has the document.
     well: Allowed<'static>,
     /// The outcomes that replace those in `well` while the gateway does not have the document.
     without: Allowed<'static>,
     /// The longest time from the recovery of the endpoint until requests succeed again.
     heals: Duration,
-    /// The path in the gateway's document to the setting that limits the use of a stale document.
+    /// The JSON pointer to the setting `stale_for` in the gateway's document, which limits the use of a stale document.
     stale_for: &'static str,
 }
 

@@ -82,7 +82,7 @@ fn bad_configuration() -> Result<()> {
     Ok(())
 }
 
-/// Kills Envoy. Requests in progress and unwritten records are lost, but every response that arrives is correct.
+/// Kills Envoy. Requests in progress and unwritten audit records are lost, but every response that arrives is correct.
 fn killed() -> Result<()> {
     let mut site = Site::open()?;
     site.until("good", 200)?;
@@ -215,7 +215,7 @@ fn overload_manager(document: &Value, most: usize) -> Result<Value> {
 
 /// The longest time for which Envoy may keep records in memory: ten times the flush interval of the harness.
 const UNWRITTEN: Duration = Duration::from_millis(500);
-/// The interval at which Envoy reads the pressure.
+/// The interval at which Envoy reads the memory pressure.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// A file with the listeners. Envoy reads the file again when a rename replaces it.

@@ -49,7 +49,8 @@ fn the_fourth_request_of_a_client_is_refused_and_another_client_is_not() {
         calls.iter().all(|call| call.about.starts_with("portcullis/limit=per-client,client=accounts/c")),
         "{calls:?}"
     );
-    // After a refusal, a worker does not call the service again before the window ends. So two workers make at most two calls.
+    // After a refusal, a worker does not call the service again for this client before the window ends. So two workers make at
+    // most two calls.
     let before = calls.len();
     assert_eq!(site.statuses("c1", 20).unwrap(), [429; 20]);
     assert!(site.limits.calls().unwrap().len() <= before + 2);

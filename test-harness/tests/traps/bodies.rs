@@ -127,7 +127,9 @@ fn in_pieces() -> Result<()> {
     gate.never_failed()
 }
 
-/// Sets `allow_on_headers_stop_iteration: false`, as a handwritten configuration may do by mistake.
+/// Sets `allow_on_headers_stop_iteration: false`, as a handwritten configuration may do by mistake. Without this
+/// setting, the filter cannot read a body while it holds the headers back. It must then refuse requests with a body to check, and
+/// log a warning.
 fn withheld() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::with_changes(&checked(&servers)?, |config| {
@@ -182,7 +184,8 @@ fn outgrown() -> Result<()> {
     gate.never_failed()
 }
 
-/// Sends bodies of streaming calls. The filter cannot hold such a body until it ends, but the size limit still applies.
+/// Sends bodies of gRPC calls. The filter cannot hold such a body until it ends, because a call can be a stream, but the size
+/// limit still applies.
 fn cut_off() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::with_changes(&checked(&servers)?, |_| Ok(()))?;
@@ -206,7 +209,8 @@ fn cut_off() -> Result<()> {
     gate.never_failed()
 }
 
-/// Declares a short length and sends a longer body. Envoy ends the stream, and the upstream never gets a complete request.
+/// Sends a body that is longer than its `content-length`. Envoy ends the stream, and the upstream gets no byte of the body beyond
+/// the declared length.
 fn announced() -> Result<()> {
     let servers = Servers::start()?;
     let mut gate = Gate::with_changes(&checked(&servers)?, |_| Ok(()))?;
@@ -242,7 +246,7 @@ fn leaves() -> Result<()> {
     gate.never_failed()
 }
 
-/// Returns the document of [`Servers::policy`], with checks on the routes to the tap.
+/// Returns the document of [`Servers::policy`], with checks on the routes to [`Servers::tap`].
 fn checked(servers: &Servers) -> Result<Value> {
     let mut policy = servers.policy();
     let checks = json!({ "max_body_bytes": LARGEST, "json": { "max_depth": 4 } });

@@ -168,7 +168,7 @@ impl CertificateFixture {
         Ok(())
     }
 
-    /// Requests a route to the upstream with the named client certificate, or without a certificate.
+    /// Sends a request for a route to the upstream. The client uses the certificate with this name, or none.
     fn ask(&self, gate: &Gate, certificate: Option<&str>) -> Result<Response> {
         let client = Tls::of(&self.certificates, certificate)?;
         client.send(ports::loopback(gate.port), &trial::get("/passing"), PATIENCE)

@@ -186,7 +186,7 @@ fn dense() -> Result<()> {
     gate.never_failed()
 }
 
-/// The servers of the other trap tests, and an upstream that reads bodies and discards them.
+/// The usual servers of a test, and an upstream `drain` that reads bodies and discards them.
 struct FloodFixture {
     servers: Servers,
     drain: Server,

@@ -168,7 +168,7 @@ fn upgrade_tokens() -> Result<()> {
     let upgrade = |connection: &[&str]| {
         let request = trial::bearer(trial::get("/tap/1"), &token).header("upgrade", "websocket");
         let request = connection.iter().fold(request, |request, line| request.header("connection", line));
-        // Hop-by-hop fields that have no part in an upgrade (RFC 9110 §7.6.1).
+        // Hop-by-hop fields that are not needed for an upgrade (RFC 9110 §7.6.1).
         let hop = [
             ("te", "trailers, x-org-id"),
             ("keep-alive", "timeout=5"),

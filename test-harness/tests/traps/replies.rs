@@ -47,14 +47,16 @@ fn late_phases() -> Result<()> {
             ensure!(response.status == status, "{target}: {} instead of {status}", response.status);
         }
     }
-    // Requests that Envoy ends before the filter receives headers, and a request without a path (envoy-facts §2.6, §2.12).
+    // Envoy ends some of these requests before the filter receives headers, and one request has no path (envoy-facts §2.6,
+    // §2.12).
     let mut nameless = get("/health");
     nameless.headers.clear();
     for request in [nameless, Request::new("CONNECT", "api.example.com:443", HOST), get("no-path"), get("*")] {
         let response = gate.send(&request)?;
         ensure!((400..=405).contains(&response.status), "{request:?}: {}", response.status);
     }
-    // If a client disconnects early, Envoy has already deleted the request when it calls the log callback.
+    // If a client disconnects early, Envoy has already deleted the request when it calls the filter's log callback. The filter
+    // must not crash.
     for target in ["/open/1?delay_ms=500", "/health"] {
         let impatient = Duration::from_millis(20);
         let _left = test_harness::client::send(test_harness::ports::loopback(gate.port), &get(target), impatient);

@@ -48,7 +48,7 @@ fn held(headers_alone: bool) -> Result<()> {
             scope.spawn(|| gate.send(&bad)),
             scope.spawn(|| gate.send_h2(&bad)),
         ];
-        // All bytes have arrived, so every callback that could leak them has run.
+        // All bytes have arrived, so every callback that could forward them too early has run.
         let arrived = gate.has_received(4 * BODY);
         let early = servers.tap.bytes();
         servers.issuer.fail(Fault::None);

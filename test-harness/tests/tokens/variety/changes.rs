@@ -4,7 +4,7 @@
 /// empty anomaly means that the gateway must decide as jose does.
 pub type Change = (&'static str, &'static str, &'static str);
 
-/// A placeholder for the value of a member that the token omits.
+/// The value of a [`Change`] that removes the member from the token.
 pub const ABSENT: &str = "absent";
 
 const NESTED: &str = "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[7]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]";
