@@ -137,7 +137,7 @@ fn explain_reports_that_responses_become_json_api_documents() {
     let line = "forward    to upstream a; responses become JSON:API documents\n";
     assert!(stated("/a", &[]).contains(line), "{}", stated("/a", &[]));
     assert!(!stated("/b", &[]).contains("JSON:API"));
-    // The response decides whether it is mapped, not the content type of the request.
+    // The content type of the request, here gRPC, does not decide whether the response is mapped.
     assert!(stated("/a", &["--header", "content-type: application/grpc"]).contains(line));
     let report: Value = serde_json::from_str(&stated("/a", &["--json"])).unwrap();
     let last = report["stages"].as_array().unwrap().last().unwrap();

@@ -66,7 +66,7 @@ fn a_file_with_unknown_keys_is_refused_with_each_location() {
     let route = |members: &str| format!("routes:\n- path: /a\n  proxy_upstream: http://a\n  {members}\n");
     let expected_flag = "expected true or false, found";
     for (text, place, problem) in [
-        // Only `true` and `false` decide whether a route is public.
+        // `auth` and `auth_required` must be `true` or `false`. Another value might make a route public by mistake.
         (path(r#""auth": "true""#), "1:68: paths[0].auth", expected_flag),
         (path(r#""auth": "false""#), "1:68: paths[0].auth", expected_flag),
         (path(r#""auth": "none""#), "1:68: paths[0].auth", expected_flag),
@@ -91,7 +91,7 @@ fn a_file_with_unknown_keys_is_refused_with_each_location() {
         (route("auth: true"), "4:3: routes[0].auth", "unknown key `auth`"),
         (r#"{"auth": true, "paths": [{"path": "/a", "method": "GET", "response": {}}]}"#.into(), "1:2: auth", "unknown key `auth`"),
         ("default_auth: true\nroutes: []\n".into(), "1:1: default_auth", "unknown key"),
-        // These values have a type that the format does not allow.
+        // Values with a type that the format does not allow, and a key or version that it does not have.
         (path(r#""cors": 5"#), "1:60: paths[0].cors", "unknown key `cors`"),
         (r#"{"cors": 5, "paths": []}"#.into(), "1:10: cors", "expected a mapping, found a number"),
         (r#"{"servers": {"alias": "a"}, "paths": []}"#.into(), "1:13: servers", "expected a list, found a mapping"),
@@ -152,7 +152,7 @@ fn a_file_with_unknown_keys_is_refused_with_each_location() {
             "2:11: routes[0].path",
             "`/a/%62` needs no token and has an unneeded escape",
         ),
-        // The imported document would not pass `check`.
+        // `check` would refuse the imported document, or there is nothing to import.
         (r#"{"servers": [{"alias": "a", "url": "a:80"}], "paths": [{"path": "/a", "method": "GET", "response": {}}]}"#.into(), "1:14: servers[0]", "`check` would refuse upstreams.a.url of the imported document"),
         (route("auth_required: false\n  scopes: [a]"), "2:3: routes[0]", "`check` would refuse routes[0]"),
         (r#"{"paths": []}"#.into(), "1:1: document", "there is nothing to import"),

@@ -1,4 +1,4 @@
-//! Tests that created keys give access to the right routes, that only standard output has their secrets, and `keys list`.
+//! Tests that a created key gives access to the right routes, that its secret appears only on standard output, and `keys list`.
 
 use serde_json::Value;
 

@@ -224,5 +224,6 @@ const SELF_CONTAINED: [(&str, &str); 3] = [
     ("src/policy/authority/condition.rs", "src/policy/authority/condition"),
 ];
 
-/// Files that are compiled instead of another file: without JSON Schema, and on a host that verifies ECDSA signatures itself.
+/// Files that are compiled instead of another file: one in a build without JSON Schema, one for a host that verifies ECDSA
+/// signatures itself.
 const ALTERNATIVES: [&str; 2] = ["src/strict_json/no_schema.rs", "src/policy/credentials/signature/ec_host.rs"];
