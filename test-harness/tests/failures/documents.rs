@@ -34,7 +34,7 @@ pub struct Kind {
     pub also: fn(&mut Site) -> Result<()>,
     /// The kind of request that the gateway forwards only if it has the document.
     shows: &'static str,
-    /// The outcomes that are added to [`WELL`] while the gateway has the document.
+    /// The outcomes that are added to [`crate::allowed::WELL`] while the gateway has the document.
     well: Allowed<'static>,
     /// The outcomes that replace those in `well` while the gateway does not have the document.
     without: Allowed<'static>,

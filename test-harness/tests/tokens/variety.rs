@@ -17,7 +17,7 @@ pub struct RandomToken {
     pub alg: &'static str,
     /// The token as it is sent. It has no surrounding whitespace, which would not be part of the header value (RFC 9110 §5.5).
     pub text: Vec<u8>,
-    /// The anomalies because of which jose or the gateway may refuse the token.
+    /// The anomalies of the token. Each can be a reason for jose or the gateway to refuse it.
     pub odd: Vec<&'static str>,
 }
 
