@@ -47,8 +47,8 @@ fn late_phases() -> Result<()> {
             ensure!(response.status == status, "{target}: {} instead of {status}", response.status);
         }
     }
-    // Envoy ends some of these requests before the filter receives headers, and one request has no path (envoy-facts §2.6,
-    // §2.12).
+    // Envoy ends some of these requests before the filter receives headers, and one request has no path
+    // (envoy-facts §2.6, §2.12).
     let mut nameless = get("/health");
     nameless.headers.clear();
     for request in [nameless, Request::new("CONNECT", "api.example.com:443", HOST), get("no-path"), get("*")] {
