@@ -27,7 +27,8 @@ pub struct Requirements {
     pub any_scope: ScopeSet,
     /// The permissions that the caller must have.
     pub permissions: PermissionNeed,
-    /// The rejection for a caller without the required permissions.
+    /// The kind of rejection for a caller without the required permissions: the document chooses between the statuses 403 and
+    /// 401.
     pub permission_denied: RejectionKind,
     /// The scopes for a challenge (RFC 6750 §3): all scopes of `scopes` and `any_scope`, separated by spaces.
     pub scope_text: Rc<str>,
@@ -61,7 +62,8 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Returns the first caller, whose permissions were checked; `None` for an anonymous request.
+    /// Returns the caller of the first credential, whose scopes, permissions and claims were checked; `None` for an anonymous
+    /// request.
     pub fn caller(&self) -> Option<&Caller> {
         self.callers.as_ref().map(|callers| callers.first.as_ref())
     }

@@ -18,15 +18,15 @@ use crate::policy::request::route::Params;
 /// The attributes of a request that conditions can read, without the attributes of the caller.
 #[derive(Clone, Copy)]
 pub struct Circumstances<'c> {
-    /// The parsed request, whose headers and method conditions read.
+    /// The parsed request. Conditions can read its method and its headers.
     pub request: &'c Request<'c>,
     /// The request's host in the normalized form of the guard, without the port.
     pub host: &'c str,
     /// The request's path and query, as validated by the guard.
     pub target: &'c SafePath<'c>,
-    /// The values of the path parameters; `None` for a public path without a route.
+    /// The values of the path parameters; `None` if the request matches a public path but no route.
     pub params: Option<Params<'c, 'c>>,
-    /// The peer of the connection, whose address conditions read.
+    /// The peer of the connection. Conditions can read its address.
     pub peer: &'c dyn Peer,
     /// The current time, since the Unix epoch.
     pub now: Duration,

@@ -6,7 +6,8 @@
 //! test is *unknown* if a value is absent, repeated or unreadable, or if the two compared values have different types. `not`,
 //! `and`, `or` and `in` follow Kleene's three-valued logic, and a request passes only if the condition is true. So a request
 //! without a `tier` claim does not pass `not (claims.tier == "free")`. `has` is true for a value that is present, even if the
-//! value is repeated or unreadable. It is unknown if only some upstreams would find the value.
+//! value is repeated or unreadable. `has` is unknown if the request has the name only in another spelling, because then only
+//! some upstreams find the value.
 
 mod attributes;
 mod lexer;
@@ -87,7 +88,7 @@ pub enum ClientFact {
     Owner,
     /// The client's plan; absent if the client has none.
     Plan,
-    /// The name of the environment in which the client calls the gateway.
+    /// The gateway's environment, from `environment` in the document.
     Environment,
     /// The list of the client's tags.
     Tags,
@@ -190,7 +191,7 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
                 self.is_among(left, items.iter().map(Val::of_json))
             }
             Test::Within(networks) => {
-                // An IPv4 address may be embedded in an IPv6 address (RFC 4291 §2.5.5.2).
+                // An IPv4 address that is embedded in an IPv6 address must match IPv4 networks (RFC 4291 §2.5.5.2).
                 let address: IpAddr = self.attributes.address()?.to_canonical();
                 Some(networks.iter().any(|network| network.contains(address)))
             }
@@ -208,7 +209,7 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
     }
 
     /// Evaluates `and` if `ends_at` is `false`, and `or` if `ends_at` is `true`. Stops at the first test whose result is
-    /// `ends_at`. If there is none, one unknown test makes the whole result unknown.
+    /// `ends_at`. If there is no such test, one unknown test makes the whole result unknown.
     fn all(&self, tests: &'c [Test], ends_at: bool) -> Option<bool> {
         let mut all = Some(!ends_at);
         for test in tests {

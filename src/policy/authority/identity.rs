@@ -21,10 +21,10 @@ pub struct IdentityHeaders {
     headers: Vec<CompiledHeader>,
     /// Headers that only the gateway may set.
     reserved: Vec<Rc<str>>,
-    /// Headers that the policy reads. A client may send these headers only in this spelling.
+    /// Headers that the policy reads. If a client sends such a header in another spelling, the filter removes it.
     read: Vec<Rc<str>>,
-    /// The names in `read` that are not [usual](is_usual). If a client's header has a usual name, it can be another spelling
-    /// only of these names, and of no usual name in `read`.
+    /// The names in `read` that are not [usual](is_usual). Two different usual names are never two spellings of one header, so a
+    /// usual name from a client is compared only with these names.
     unusual: Vec<Rc<str>>,
 }
 
@@ -40,7 +40,7 @@ struct CompiledHeader {
 pub struct Identity {
     /// The edits that set the identity headers in the request to the upstream.
     pub edits: Vec<HeaderEdit>,
-    /// The caller's permissions for later filters and the access log.
+    /// The caller's permissions as text, for Envoy's filter state. Later filters and the access log can read them there.
     pub filter_state: Option<Rc<str>>,
     /// The first required claim or attribute that is missing or cannot be sent in a header.
     pub missing: Option<String>,
@@ -60,8 +60,8 @@ impl Identity {
 }
 
 impl IdentityHeaders {
-    /// Compiles the document's identity headers. Only the gateway may set the `reserved` headers. A client may send the headers
-    /// in `read`, but only in this spelling.
+    /// Compiles the document's identity headers. `reserved` lists other headers that only the gateway may set. `read` lists
+    /// headers that a client may send, but only in the spelling in this list.
     pub fn compile<'h>(
         headers: &[IdentityHeader],
         reserved: impl Iterator<Item = &'h Rc<str>>,
@@ -83,8 +83,8 @@ impl IdentityHeaders {
     /// number of removed header names.
     pub fn strip(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) -> usize {
         HeaderEdit::remove_matching(sent, edits, |name| {
-            // This runs for every header of every request, and nearly all names are usual. For usual names, a cheaper
-            // comparison is enough.
+            // This runs for every header of every request, and nearly all names are usual. Usual names are compared with fewer
+            // names, which is faster.
             let is_usual = is_usual(name);
             let read = if is_usual { &self.unusual } else { &self.read };
             is_one_of(&self.reserved, name)

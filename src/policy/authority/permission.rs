@@ -1,7 +1,7 @@
 //! Permissions: named bits in domains.
 //!
-//! The gateway reads the permissions of a token once, when it verifies the token. Checking them costs one bitwise AND for each
-//! domain that a route requires.
+//! The gateway reads the permissions of a token once, when it verifies the token. For each request, it then checks them with a
+//! few bitwise ANDs.
 
 mod claims;
 #[cfg(test)]
@@ -72,7 +72,7 @@ impl PermissionRegistry {
         };
         let mut ordered: Vec<NamedPermission> = Vec::new();
         for permission in permissions.map(named) {
-            // The permissions are sorted by bit, because JSON and Protobuf do not preserve the order in the document.
+            // The permissions are sorted by bit, because Envoy does not preserve the order of the members in the document.
             let later = |other: &NamedPermission| (other.word, other.mask) > (permission.word, permission.mask);
             let at = ordered.iter().position(later).unwrap_or(ordered.len());
             ordered.insert(at, permission);
@@ -89,7 +89,7 @@ impl PermissionRegistry {
         self.filter_state = how.filter_state;
     }
 
-    /// Returns a set with the one permission of this name, such as `LIC.READ_ORDERS`; `None` if the name is unknown.
+    /// Returns a set that contains only the permission with this name, such as `LIC.READ_ORDERS`; `None` if the name is unknown.
     pub fn named(&self, name: &str) -> Option<PermissionSet> {
         let found = self.permissions().find(|permission| *permission.name == *name)?;
         let mut set = self.nothing();

@@ -2,7 +2,7 @@
 
 use crate::policy::credentials::footprint::block;
 
-/// A set of granted permissions. The set contains only permissions that are in the registry.
+/// A set of granted permissions, with the bit positions that the `PermissionRegistry` of the policy assigns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PermissionSet(pub(super) Box<[u64]>);
 

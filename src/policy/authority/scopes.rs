@@ -91,7 +91,7 @@ impl ScopeSet {
     }
 }
 
-/// Returns `true` if `text` is a scope token (RFC 6749 §3.3). The characters of a scope token need no escape in a challenge.
+/// Returns `true` if `text` is a scope token (RFC 6749 §3.3). Its characters need no escape in a `WWW-Authenticate` challenge.
 pub fn is_scope(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
 }

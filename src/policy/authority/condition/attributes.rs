@@ -51,7 +51,7 @@ pub struct ClientAttributes<'c> {
     pub owner: &'c str,
     /// The client's plan; `None` if the client has none.
     pub plan: Option<&'c str>,
-    /// The name of the environment in which the client calls the gateway.
+    /// The gateway's environment, from `environment` in the document; `None` if the document sets none.
     pub environment: Option<&'c str>,
     /// The client's tags.
     pub tags: &'c [Rc<str>],

@@ -38,7 +38,7 @@ impl Network {
         self.base.is_ipv4() == address.is_ipv4() && number(address) & self.mask() == number(self.base)
     }
 
-    /// Returns the mask that keeps the prefix of an address in the form of [`number`] and clears all other bits.
+    /// Returns a mask for the integers that [`number`] returns. It clears all bits of an address that follow the prefix.
     fn mask(&self) -> u128 {
         let behind = if self.base.is_ipv4() { 32 - self.prefix } else { 128 - self.prefix };
         u128::MAX.checked_shl(behind).unwrap_or(0)

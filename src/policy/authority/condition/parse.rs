@@ -13,11 +13,14 @@ pub(super) fn condition(
     syntax: SharedSyntax,
 ) -> Result<(Test, Vec<(ConditionSource, usize)>), ConditionFault> {
     if text.len() > MAX_BYTES {
-        return Err(ConditionFault { at: 1, message: format!("a condition has at most {MAX_BYTES} bytes") });
+        return Err(ConditionFault {
+            at: 1,
+            message: format!("a condition has at most {MAX_BYTES} bytes: split it into several entries of `when`"),
+        });
     }
     let mut parser = Parser { lexer: Lexer::new(text), syntax, sources: Vec::new(), depth: 0 };
     let test = parser.whole();
-    // Parsing stops at the first fault.
+    // There is at most one fault, because parsing stops at the first.
     match (test, parser.lexer.fault) {
         (Some(test), None) => Ok((test, parser.sources)),
         (_, fault) => Err(fault.unwrap_or_default()),
@@ -36,7 +39,7 @@ impl<'t> Parser<'t> {
         let test = self.any()?;
         match self.lexer.next {
             (Token::End, _) => Some(test),
-            (_, at) => self.fail(at, "expected `and`, `or` or the end"),
+            (_, at) => self.fail(at, "expected `and`, `or` or the end of the condition"),
         }
     }
 
@@ -157,7 +160,7 @@ impl<'t> Parser<'t> {
         Some(Test::OneOf(left, fitted))
     }
 
-    /// Parses an operand that is a string, or a claim, which may be a string.
+    /// Parses an operand that is a string or a claim. The type of a claim is known only when a request is evaluated.
     fn text(&mut self) -> Option<Operand> {
         let (operand, at) = self.operand()?;
         match kind_of(&operand) {
@@ -271,6 +274,7 @@ const COMPARISONS: [(&str, Comparison); 6] = [
     (">", Comparison::Greater),
     (">=", Comparison::GreaterOrEqual),
 ];
-/// The maximum length of a condition in bytes. Authors should split longer conditions.
+/// The maximum length of a condition in bytes. A longer condition can be split into several entries of `when`, which must all be
+/// true.
 const MAX_BYTES: usize = 4_096;
 const MAX_DEPTH: usize = 32;

@@ -1,6 +1,6 @@
 //! Checks the types of a condition when the document is compiled.
 //!
-//! A comparison that can never be true is an error.
+//! A comparison of values whose types never match is an error, because it could never be true.
 
 use super::lexer::{ConditionFault, fault};
 use super::network::Network;
@@ -76,7 +76,7 @@ pub(super) fn fit(
     Ok((left, right))
 }
 
-/// Parses the constants of a list as networks.
+/// Parses the constants in a list as networks, because the list follows `peer.address in`.
 pub(super) fn fit_networks(literals: &[(Literal, usize)]) -> Result<Vec<Network>, ConditionFault> {
     let network = |(literal, at): &(Literal, usize)| match literal {
         Literal::Text(text) => Network::parse(text).map_err(|message| fault(*at, message)),

@@ -51,7 +51,7 @@ impl<'c, A: Attributes> Evaluation<'c, A> {
                     ClientFact::Owner => text(client.owner),
                     ClientFact::Plan => text(client.plan?),
                     ClientFact::Environment => text(client.environment?),
-                    // Here, only `has` reads the tags, and it does not look at the value. `in` reads them in `Evaluation::test`.
+                    // Only `has` reads the tags here, and it needs no value. For `in`, `Evaluation::test` reads the tags.
                     ClientFact::Tags => Some(Val::Other),
                 }
             }
@@ -134,7 +134,8 @@ impl<'c> Val<'c> {
     }
 }
 
-/// Compares strings or booleans. Returns `None` unless the comparison is `==` or `!=`, because these types have no order.
+/// Converts the result of comparing two strings or booleans for equality. Returns `None` unless the comparison is `==` or `!=`,
+/// because strings and booleans cannot be compared by order.
 fn unordered(equal: bool, comparison: Comparison) -> Option<Ordering> {
     let asks_for_order = !matches!(comparison, Comparison::Equal | Comparison::Unequal);
     let order = if equal { Ordering::Equal } else { Ordering::Less };
