@@ -27,7 +27,7 @@ pub struct Checks {
     pub(super) header_bytes: u64,
     pub(super) headers: u64,
     pub(super) content_types: Vec<MediaRange>,
-    /// The accepted types in the format of an `Accept` header.
+    /// The accepted content types, as the value of the `Accept` header in the reply with status 415.
     pub(super) accept: Rc<str>,
     pub(super) query: Vec<ParameterCheck>,
     pub(super) other_query: bool,
@@ -69,7 +69,7 @@ impl Checks {
             }
         }
         match &self.body {
-            // Refuses the request before its body arrives (RFC 9110 §15.5.14).
+            // A body whose declared length is too large is refused before it arrives (RFC 9110 §15.5.14).
             Some(body) if Framing::of(request).length.is_some_and(|length| length > body.most_bytes) => {
                 Err(body::too_large())
             }
@@ -107,8 +107,9 @@ impl Checks {
             return BodyPlan::Pass;
         };
         let is_json = body.json.is_some() && MediaType::of(request).is_some_and(|media| media.is_json());
-        // A body can be forwarded while it arrives if the request declares its length: `measure` has already checked the length,
-        // and Envoy enforces it. A gRPC request is also forwarded while it arrives, because a stream may never end.
+        // A body can be forwarded while it arrives if the request declares its length: `measure` has already checked the declared
+        // length, and Envoy enforces that the body has it. A gRPC request is also forwarded while it arrives, because a stream
+        // may never end.
         let can_pass = request.grpc || Framing::of(request).length.is_some();
         if self.log_only {
             BodyPlan::Count(BodyMeter::listening(body.clone(), is_json))

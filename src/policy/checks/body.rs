@@ -45,7 +45,8 @@ pub enum Body<'b> {
 }
 
 impl<'b> Body<'b> {
-    /// Returns the body of this size that the proxy holds. `bytes` are the bytes that the proxy returned.
+    /// Returns the held body. `size` is its size as the proxy reports it. If the proxy returned fewer or more `bytes`, returns
+    /// [`Body::Lost`].
     pub fn held(bytes: &'b [u8], size: usize) -> Body<'b> {
         if bytes.len() == size { Body::Whole(bytes) } else { Body::Lost }
     }

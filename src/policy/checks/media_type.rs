@@ -64,7 +64,7 @@ impl MediaType {
 }
 
 impl MediaRange {
-    /// Parses a range as written in a document.
+    /// Parses a range from the configuration document; `None` if it is malformed.
     pub fn parse(text: &str) -> Option<MediaRange> {
         let lower = text.to_ascii_lowercase();
         let (kind, sub) = lower.split_once('/')?;

@@ -1,6 +1,6 @@
 //! Counts the bytes of a body while it is forwarded.
 //!
-//! For report-only checks of JSON, the meter also copies the body and checks the copy at the end.
+//! For report-only checks of JSON, [`BodyMeter`] also copies the body and checks the copy at the end.
 
 use std::rc::Rc;
 
@@ -21,7 +21,8 @@ pub struct BodyMeter {
 enum MeterKind {
     /// Enforcing mode: [`BodyMeter::add`] refuses the request if the body is too large.
     CutsOff,
-    /// Report-only mode. Without `copy`, the meter checks only the size. `dropped` is set if the copy became incomplete.
+    /// Report-only mode. With `copy`, the meter also checks the JSON of the body. `dropped` is set if the copy was dropped
+    /// because it would be incomplete.
     Listens { copy: Option<BodyCopy>, dropped: bool },
 }
 
@@ -33,7 +34,8 @@ struct BodyCopy {
 }
 
 impl BodyMeter {
-    /// Creates a meter that enforces the maximum size. It is needed for bodies without a declared length.
+    /// Creates a meter that enforces the maximum size. A gRPC request needs it, because it is forwarded although it may declare
+    /// no length.
     pub(super) fn new(check: Rc<BodyCheck>) -> BodyMeter {
         BodyMeter { check, passed: 0, kind: MeterKind::CutsOff }
     }
@@ -62,7 +64,7 @@ impl BodyMeter {
             MeterKind::Listens { copy, .. } if is_too_large => *copy = None,
             MeterKind::Listens { copy, dropped } => {
                 if let Some(kept) = copy {
-                    // If Envoy does not expose a part, the copy is incomplete.
+                    // Envoy may report the size of a part without its bytes. The copy is then incomplete.
                     let is_whole = bytes.len() == size && kept.append(bytes, self.check.most_bytes, bound);
                     if !is_whole {
                         (*copy, *dropped) = (None, true);

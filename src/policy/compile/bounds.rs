@@ -5,8 +5,7 @@ use crate::config::problem::{At, Problems};
 use crate::policy::limits::memory::MemoryBounds;
 use crate::policy::pipeline::rule::Rule;
 
-/// Applies the defaults to the section. Reports a bound as too small if the largest body that one of these rules holds exceeds
-/// it.
+/// Applies the defaults to the section. Reports a bound that is smaller than the largest body that one of the `rules` may hold.
 pub(super) fn compile<'r>(
     section: Option<&WorkerBounds>,
     rules: impl Iterator<Item = &'r Rule>,
@@ -36,7 +35,8 @@ pub(super) fn compile<'r>(
     }
 }
 
-/// The default bounds of held bodies.
+/// The default bound in bytes, for held request bodies and for held responses. If a route may hold a larger body, its size is the
+/// default.
 const HELD_BYTES: u64 = 64 << 20;
 
 #[cfg(test)]

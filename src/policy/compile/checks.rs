@@ -57,8 +57,8 @@ pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas
     let or_none = |bound: Option<u64>| bound.unwrap_or(u64::MAX);
     let json = sections().find_map(|s| s.json.as_ref()).map(|json| compile_json(json, schemas));
     let most_bytes = sections().find_map(|s| bound(&s.max_body_bytes)).or(json.as_ref().map(|_| USUAL_JSON_BYTES));
-    // The `checks` section of the document may allow larger bodies, because other routes do not parse JSON. Here, the bound for
-    // JSON applies.
+    // The `checks` section of the document may allow larger bodies than `MAX_JSON_BYTES`, because other routes do not parse JSON.
+    // A route that parses JSON lowers the limit.
     let most_bytes = most_bytes.map(|most| if json.is_some() { most.min(MAX_JSON_BYTES) } else { most });
     let types: Vec<&str> = match sections().find_map(|s| s.content_types.as_ref()) {
         Some(types) => types.iter().map(|text| text.value.as_str()).collect(),
@@ -136,7 +136,7 @@ fn check_parameter(parameter: &ParameterSettings, problems: &mut Problems) {
             kind => number(value, kind == ParameterType::Integer).is_some(),
         };
         if !fits {
-            add(format!("`{value}` is not of the type of `{name}`"));
+            add(format!("`{value}` in `enum` does not have the type of `{name}`"));
         }
     }
     if parameter.one_of.as_ref().is_some_and(Vec::is_empty) {

@@ -102,7 +102,8 @@ fn key_sources(document: &Document) -> impl Iterator<Item = &KeyPlace> {
     document.api_keys.iter().flat_map(|keys| &keys.from).map(|place| &place.value)
 }
 
-const CREDENTIAL: &str = "conditions cannot read credentials: their values would be written in the document";
+const CREDENTIAL: &str =
+    "conditions cannot read credentials: to compare them, the document would have to contain a secret";
 
 #[cfg(test)]
 mod tests {

@@ -48,7 +48,7 @@ fn check_issuer(issuer: &IssuerSettings, document: &Document, problems: &mut Pro
         match here {
             None => problems.add(
                 &first.place,
-                format!("issuer `{name}` is not for every environment, and the document does not set `environment`"),
+                format!("issuer `{name}` lists `environments`, but the document does not set `environment`"),
             ),
             Some(here) if !listed().any(|listed| listed == here) => {
                 let all: Vec<&str> = listed().collect();

@@ -13,7 +13,7 @@ use crate::policy::credentials::jwks::{KeySet, KeySource};
 use crate::policy::credentials::token::plain_type;
 use crate::policy::verdict::wait::PolledId;
 
-/// The compiled issuers, the numbered token places, and the poll plans.
+/// The compiled issuers, the places of their tokens, to which issuers refer by index, and the poll plans of their key sets.
 #[derive(Debug, Default)]
 pub(super) struct Issuers {
     pub(super) issuers: Vec<Issuer>,

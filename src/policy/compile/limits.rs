@@ -1,4 +1,4 @@
-//! Compiles `plans` and `limits`: converts rates to numbers, resolves names, and assigns tables to each limit.
+//! Compiles `plans` and `limits`: converts rates to numbers, resolves names, and assigns ids to the tables of counts.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -180,8 +180,8 @@ impl<'d> Limits<'d> {
         found.map(|plan| (plan.name.value.as_str(), plan.windows.as_slice()))
     }
 
-    /// Returns the number of a table. Every worker computes the same number. A reload changes the number only if the format of
-    /// the cells changes. So counts stay valid if only the rate changes, and cells of an old format are never read.
+    /// Returns the id of a limit's table, computed from names and the format of the cells. So all workers use the same table,
+    /// counts stay valid if a reload changes only the rate, and cells of an old format are never read.
     fn table(&mut self, name: &[&str], windows: usize, cells: u32) -> u32 {
         let form = format!("{name:?}{windows},{cells}");
         let fold = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
@@ -217,7 +217,7 @@ fn check_parts(limit: &written::LimitSettings, problems: &mut Problems) {
     let needs_caller = limit.by.iter().any(|part| part.value.needs_caller());
     for (i, part) in limit.by.iter().enumerate() {
         if limit.by.iter().take(i).any(|other| other.value == part.value) {
-            problems.add(&part.place, "this part is repeated in `by`");
+            problems.add(&part.place, "this part is repeated in `by`: remove one of the two");
         }
         if limit.counts == CountedEvents::FailedAuthentications && part.value.needs_caller() {
             let message = "a failed authentication has no caller: `by` can have only `address`, `route` and `header`";
@@ -248,7 +248,7 @@ fn meter(
                     problems.add(&window.place, "the burst refills in over a year, or the rate is over 1000000/s");
                     continue;
                 };
-                // Does not use `interval`, because it is rounded up: with it, a burst of 3 at 3/10s would take 11 seconds.
+                // `interval` is rounded up, so it is not used here: with it, a burst of 3 at 3/10s would take 11 seconds.
                 let lasting = (per.as_nanos() * u128::from(burst)).div_ceil(u128::from(window.value.count * NANOS));
                 (Window::Rate { interval, capacity }, burst, Some(u64::try_from(lasting).unwrap_or(u64::MAX).max(1)))
             }
@@ -273,7 +273,7 @@ fn rate(count: u64, per: Duration, burst: u64) -> Option<(u64, u64)> {
     (interval >= 1_000).then_some((interval, capacity))
 }
 
-/// Returns the seconds of a period for `w` (draft-ietf-httpapi-ratelimit-headers-10 §3.1.3); `None` for a month, which varies.
+/// Returns a period in seconds, for `w` in `RateLimit-Policy` (RateLimit draft 10 §3.1.3); `None` for a month, which varies.
 fn seconds_of(period: QuotaPeriod) -> Option<u64> {
     match period {
         QuotaPeriod::Hour => Some(3_600),

@@ -1,4 +1,4 @@
-//! Compiles `permissions`: assigns a bit to each permission, and converts the names that routes and clients use to sets.
+//! Compiles `permissions`: assigns a bit to each permission, and converts the permission names in routes and clients to sets.
 
 use super::issuers::unknown;
 use crate::config::document::Document;

@@ -9,7 +9,7 @@ use crate::policy::respond::held::ResponseMapping;
 use crate::policy::respond::json_api::{FieldName, Links, Mapping, MemberName, Relationship};
 use crate::strict_json::pointer::Pointer;
 
-/// Compiles the section. Returns `None` if it has a problem.
+/// Compiles the section. Returns `None` if it has a problem, or if this build of the filter does not map responses.
 pub(super) fn compile(section: &JsonApiSettings, problems: &mut Problems) -> Option<Rc<ResponseMapping>> {
     if !MAPS_RESPONSES {
         return None;

@@ -77,7 +77,7 @@ fn setting(section: &CheckSettings) -> Option<&SchemaSetting> {
     section.json.as_ref()?.schema.as_ref()
 }
 
-/// Returns the base URI of a named schema. It has this form so that other schemas can refer to the schema by its plain name.
+/// Returns the base URI of a named schema. It has no path before the name, so another schema can refer to it as `"$ref": "name"`.
 fn address(name: &str) -> String {
     format!("schemas:///{name}")
 }

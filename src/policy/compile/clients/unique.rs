@@ -10,7 +10,8 @@ use crate::policy::credentials::api_key::environment_of;
 /// The ids, keys and certificates in use, each with a description of its client.
 pub(super) type UsedNames = HashMap<String, String>;
 
-/// Checks that `clients` do not conflict with each other or with `own`. Returns the identifiers that `clients` use.
+/// Checks that `clients` do not conflict with each other or with the identifiers in `own`. Returns the identifiers that `clients`
+/// use.
 pub(super) fn check(clients: &[ClientSettings], own: &UsedNames, problems: &mut Problems) -> UsedNames {
     let mut names = TakenNames { own, taken: UsedNames::new() };
     for client in clients {
@@ -76,7 +77,8 @@ fn spelled(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
-/// Reports more than two usable keys in one environment. A rotation needs two keys; a third key was probably forgotten.
+/// Reports a client that has more than two keys valid at the same time in one environment. A rotation needs two keys; a third key
+/// was probably forgotten.
 fn check_rotation(client: &ClientSettings, problems: &mut Problems) {
     let mut usable: Vec<&ClientKey> = Vec::new();
     for key in client.keys.iter().filter(|key| key.revoked.is_none()) {
