@@ -1,4 +1,4 @@
-//! Verifies all credentials of a request that are of a kind that the route accepts.
+//! Verifies the credentials of a request, except credentials of a kind that the route does not accept.
 //!
 //! If one of these credentials is invalid, the request is refused, even if another one is valid.
 
@@ -70,8 +70,8 @@ pub(super) struct AuthenticationInput<'p, 'r> {
 
 impl Credentials {
     /// Verifies all credentials of the kinds that the route accepts. Returns `None` if the route accepts no credentials or the
-    /// request has none. Refuses the request if one credential is invalid, or if the route requires all kinds and one is
-    /// missing.
+    /// request has none. Refuses the request if one credential is invalid, or if the route requires several kinds (`all_of`) and
+    /// one is missing.
     pub(super) fn verify(
         &self,
         requirements: &Requirements,
@@ -136,7 +136,7 @@ impl Credentials {
         }
         let cors = presented.rule.cors.as_deref();
         let finding = cross_origin::check(presented.request, presented.host, cors)?;
-        world.note("authenticate", || format!("by a cookie: {finding}"));
+        world.note("authenticate", || format!("the token is in a cookie: {finding}"));
         Ok(())
     }
 
@@ -198,8 +198,9 @@ impl Credentials {
 }
 
 impl AuthenticationInput<'_, '_> {
-    /// Counts an invalid key or certificate as a failed authentication. If there were too many failures before, returns that
-    /// refusal instead. A valid credential is always accepted, even after many failures from the same address.
+    /// Counts an invalid key or certificate as a failed authentication. If a limit for failed authentications is exhausted,
+    /// returns the refusal of this limit instead. A valid credential is always accepted, even after many failures from the same
+    /// address.
     fn settle(
         &self,
         caller: Result<Rc<Caller>, Stop>,

@@ -69,9 +69,9 @@ fn explain_shows_that_a_foreign_page_uses_a_cookie() {
             "POST",
             "https://app.example",
             0,
-            "authenticate  by a cookie: the CORS policy allows this origin's credentials",
+            "authenticate  the token is in a cookie: the CORS policy allows this origin's credentials",
         ),
-        ("GET", "https://evil.example", 0, "authenticate  by a cookie: a safe method"),
+        ("GET", "https://evil.example", 0, "authenticate  the token is in a cookie: the method is safe"),
     ] {
         let origin_line = format!("Origin: {origin}");
         let ran = bench.run(&["explain", "g.yaml", method, "/a", "--claims", "{}", "--header", &origin_line]);

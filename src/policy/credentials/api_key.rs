@@ -84,8 +84,8 @@ fn checksum(text: &str) -> [u8; CHECKSUM] {
 pub struct KeyPlaces(pub Vec<KeyPlace>);
 
 impl KeyPlaces {
-    /// Finds the API key of a request. A request with two keys is refused, even if the keys are equal, because it is unclear which
-    /// key applies.
+    /// Finds the API key of a request. A request with two keys is refused, even if the keys are equal, because it is unclear
+    /// which key applies.
     pub fn find<'r>(&self, request: &Request<'r>, query: Option<&'r str>) -> Result<Option<Cow<'r, [u8]>>, Rejection> {
         let mut found: Option<Cow<'r, [u8]>> = None;
         let mut add = |key: Cow<'r, [u8]>| match found.replace(key) {

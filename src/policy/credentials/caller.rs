@@ -20,7 +20,8 @@ pub struct Caller {
     pub proof: Proof,
     /// The `sub` claim of the token; `None` for other credentials, or if the token has no `sub`.
     pub subject: Option<Rc<str>>,
-    /// The client id: the owner of the key or certificate, or the `client_id` or `azp` claim of the token.
+    /// The client id: the id of the client to which the key or certificate belongs, or the `client_id` or `azp` claim of the
+    /// token.
     pub client_id: Option<Rc<str>>,
     /// The client's entry in the client directory; `None` for a token without a client id, or with the id of an unlisted client.
     pub client: Option<Rc<Client>>,
@@ -30,7 +31,7 @@ pub struct Caller {
     pub scopes: ScopeSet,
     /// The permissions of the caller, restricted to those of its client.
     pub permissions: PermissionSet,
-    /// The identity headers and other data about the caller for the upstream.
+    /// The identity headers for the upstream, and the permissions for Envoy's filter state.
     pub identity: Identity,
 }
 
@@ -99,8 +100,8 @@ impl Caller {
     }
 
     /// Returns `true` if the client id is unique only together with the issuer, because tokens of another issuer may contain the
-    /// same id for a different client. This does not apply to API keys, to certificates, and to tokens of a listed client whose
-    /// id the tokens of no other issuer may contain.
+    /// same id for a different client. Returns `false` for API keys and certificates, and for a token of a listed client if the
+    /// tokens of no other issuer may contain this client's id.
     pub fn is_client_of_its_issuer(&self) -> bool {
         self.token().is_some() && self.client.as_ref().is_none_or(|client| client.several_issuers)
     }

@@ -16,7 +16,7 @@ pub struct Client {
     pub owner: Rc<str>,
     /// The client's plan for rate limits; `None` if the client has none.
     pub plan: Option<Rc<str>>,
-    /// Labels that conditions and limits can use.
+    /// Labels that conditions and identity headers can use.
     pub tags: Vec<Rc<str>>,
     /// The scopes of the client's keys and certificates. The scopes of a token are restricted to these scopes. With `None`, keys
     /// and certificates have no scopes, and tokens are not restricted.

@@ -63,7 +63,8 @@ impl Clients {
         Ok(directory.map_or((None, None), |(directory, generation)| (directory.client(id).cloned(), Some(generation))))
     }
 
-    /// Returns `true` if a lookup that used this generation of the polled document would give the same result now.
+    /// Returns `true` if a lookup would still find the same client. `generation` is the generation of the polled document that
+    /// the first lookup used; `None` if it did not use the document.
     pub fn finds_the_same(&self, generation: Option<u64>, world: &World<'_>) -> bool {
         generation.is_none() || self.polled.and_then(|id| world.polled.generation(id, world.now)) == generation
     }

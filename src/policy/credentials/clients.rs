@@ -151,7 +151,7 @@ pub(in crate::policy) fn refused(reason: &'static str) -> Rejection {
     Rejection::new(RejectionKind::InvalidCredential, reason)
 }
 
-/// The hash that is compared for an unknown prefix. No key with this hash is known, and such a key would be refused anyway.
+/// The hash that is compared if the prefix of a key is unknown. Such a key is refused in any case.
 const DUMMY_DIGEST: [u8; 32] = [0; 32];
 
 #[cfg(test)]

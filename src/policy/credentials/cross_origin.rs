@@ -22,22 +22,22 @@ pub fn check(
     // Requests with safe methods (RFC 9110 §9.2.1) change nothing, and a page can read the response only if CORS allows it.
     // WebSockets are different: any page can read from and write to them.
     if matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "TRACE") && !request.upgrade {
-        return Ok("a safe method: pages of any origin may cause it");
+        return Ok("the method is safe, so pages of any origin may send the request");
     }
     let site = once(request, b"sec-fetch-site");
-    // The browser compared the page's origin with the URL that it requested. A proxy may have changed the host since then, so
-    // this comparison is more reliable than one with the request here.
+    // The browser compared the page's origin with the URL that it requested. A proxy may have changed the host since then, so the
+    // browser's comparison is more reliable than a comparison with the host of this request.
     if site == SingleValue::Value(b"same-origin") {
-        return Ok("the browser says that the page is of the same origin");
+        return Ok("the browser reports that the page has the same origin");
     }
     let asked_by_no_other_page = matches!(site, SingleValue::Absent | SingleValue::Value(b"none"));
     match request.origin {
-        SingleValue::Absent if asked_by_no_other_page => Ok("no page of another origin is named"),
+        SingleValue::Absent if asked_by_no_other_page => Ok("no header names a page of another origin"),
         SingleValue::Value(origin) if cors.is_some_and(|cors| cors.allows_credentials(origin)) => {
             Ok("the CORS policy allows this origin's credentials")
         }
         SingleValue::Value(origin) if asked_by_no_other_page && is_own(origin, scheme(request), host) => {
-            Ok("the page is of the gateway's own origin")
+            Ok("the page has the gateway's own origin")
         }
         SingleValue::Value(origin) => Err(foreign(&format!("origin {}", text(origin)))),
         SingleValue::Repeated => Err(foreign("several origins")),
@@ -49,8 +49,8 @@ fn foreign(detail: &str) -> Rejection {
     Rejection::new(RejectionKind::Forbidden, "origin_foreign").with(detail.to_string())
 }
 
-/// Returns `true` if `origin` is the origin of the request's own address. Behind a proxy that terminates TLS, the request has
-/// the scheme `http` here and `https` in the browser, so an `https` origin is accepted. An `http` origin is not accepted for an
+/// Returns `true` if `origin` has the host and port of the request. Behind a proxy that terminates TLS, the request has the
+/// scheme `http` here and `https` in the browser, so an `https` origin is accepted. An `http` origin is not accepted for an
 /// `https` request, because anyone on the network can forge a page that is delivered over `http`.
 fn is_own(origin: &[u8], scheme: &[u8], host: &RequestHost<'_>) -> bool {
     let is = |prefix: &[u8]| origin.strip_prefix(prefix);

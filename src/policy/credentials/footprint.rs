@@ -20,8 +20,8 @@ pub fn block(bytes: usize) -> usize {
     if bytes == 0 { 0 } else { (bytes + BLOCK_HEADER).next_multiple_of(BLOCK_STEP) }
 }
 
-/// Returns the size of a map's tree nodes. Each node has room for eleven members and contains at least five, except a single root
-/// node. A map with one member takes as much memory as a map with eleven members.
+/// Returns the size of the tree nodes of a JSON object, which is a `BTreeMap`. Each node has room for eleven members and contains
+/// at least five, except a single root node. An object with one member takes as much memory as an object with eleven members.
 fn nodes(members: usize) -> usize {
     let leaf = NODE_MEMBERS * (size_of::<String>() + size_of::<Value>()) + 2 * size_of::<usize>();
     match members {

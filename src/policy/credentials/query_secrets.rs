@@ -15,8 +15,8 @@ impl Credentials {
         String::from_utf8_lossy(cleaned.as_deref().unwrap_or(target)).into_owned()
     }
 
-    /// Returns the target without the tokens and keys in the query. Returns `None` if the query contains no tokens and keys, or
-    /// if the policy accepts none in queries.
+    /// Returns the target without the tokens and keys in the query. Returns `None` if the query contains neither tokens nor keys,
+    /// or if the policy accepts no credentials in queries.
     ///
     /// The target may be malformed, because this function also runs for targets that the guard refuses.
     pub(in crate::policy) fn without_query_secrets(&self, target: &[u8]) -> Option<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! A revocation list, in which hash lookups find the entries for a token, subject, client or API key.
+//! A revocation list, as a hash table that finds the entries for a token, subject, client or API key.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -59,8 +59,8 @@ enum RevokedKind {
     ApiClient,
 }
 
-/// The key of an entry: the kind, the issuer and the name. An empty issuer means all issuers. An entry for an API key has the
-/// client instead of the issuer.
+/// The key of an entry: the kind, the issuer and the name. An empty issuer means all issuers. For API keys and certificates, the
+/// second field is the client id and not the issuer.
 #[derive(Clone, Copy, Debug)]
 struct RevokedName<'n>(RevokedKind, &'n str, &'n str);
 
@@ -211,7 +211,8 @@ impl RevocationCutoff {
 /// time after its expiry time.
 const LEEWAY: u64 = 300;
 
-/// The maximum size of a list in bytes is this number per allowed entry, plus a constant.
+/// The bytes that a list may have for each allowed entry. `DocumentKind::most_bytes` adds a constant for the rest of the
+/// document.
 pub const MAX_BYTES_AN_ENTRY: usize = 256;
 
 #[cfg(test)]

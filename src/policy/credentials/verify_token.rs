@@ -52,7 +52,9 @@ impl Authenticator<'_> {
             {
                 proof.validity.check(world.now)?;
                 check_now(&caller, proof, world)?;
-                world.note("authenticate", || "a token that was verified before".to_string());
+                world.note("authenticate", || {
+                    "the token was verified before, and its caller is in the cache".to_string()
+                });
                 return Ok(caller);
             }
             world.tokens.remove(token);

@@ -104,8 +104,9 @@ fn pkcs1_v1_5(hash: RsaHash, digest: &[u8], length: usize) -> Option<Vec<u8>> {
     Some([&[0, 1], vec![0xff; padding].as_slice(), &[0], &prefix, digest].concat())
 }
 
-/// Verifies EMSA-PSS (RFC 8017 §9.1.2), with MGF1 by the same hash function and a salt of the length of the hash (RFC 7518
-/// §3.5). Returns `Some(())` if the encoding is consistent. The comments in the function contain the step numbers of RFC 8017.
+/// Verifies EMSA-PSS (RFC 8017 §9.1.2), with MGF1 by the same hash function and a salt of the length of the hash (RFC 7518 §3.5).
+/// Returns `Some(())` if `encoded` is a valid encoding of `digest`. The comments in the function contain the step numbers of RFC
+/// 8017.
 fn is_pss(hash: RsaHash, digest: &[u8], encoded: &[u8], encoded_bits: usize) -> Option<()> {
     let length = encoded_bits.div_ceil(8);
     // §8.1.2 step 2c: if the modulus is one bit longer than whole bytes, the leading byte must be zero.

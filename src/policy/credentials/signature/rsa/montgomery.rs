@@ -3,9 +3,9 @@
 //! The code does not run in constant time, because it processes only public numbers.
 //!
 //! A number is a list of limbs of 27 bits, lowest limb first. The product of two limbs has 54 bits, so a 64-bit column can sum
-//! 2^10 products without a carry. A multiplication for a modulus n of 8192 bits sums at most 2 × 304 products per column. A
-//! number has at least two bits more than the modulus. So R = 2^(27 × limbs) is greater than 4n, and factors and products may
-//! stay unreduced below 2n.
+//! 2^10 products without a carry. A multiplication for a modulus n of 8192 bits sums at most 2 × 304 products per column. The
+//! limbs have room for at least two bits more than the modulus. So R = 2^(27 × limbs) is greater than 4n, and factors and
+//! products may stay unreduced below 2n.
 
 /// An odd modulus, with the values that are computed once for all operations.
 #[derive(Clone)]
@@ -75,7 +75,8 @@ impl Modulus {
         self.sum(&[&y_squared, &x, &x, &x]) == self.sum(&[&x_cubed, &b])
     }
 
-    /// Adds numbers below 2n and reduces the sum below n. The additional bits of a number prevent an overflow.
+    /// Adds numbers below 2n and reduces the sum below n after each addition. An unreduced sum is below 3n, so it fits into the
+    /// limbs.
     fn sum(&self, numbers: &[&[u32]]) -> Box<[u32]> {
         let mut sum: Box<[u32]> = vec![0; self.limbs.len()].into();
         for number in numbers {
@@ -191,7 +192,7 @@ impl Modulus {
         power
     }
 
-    /// Doubles a number below 2n, modulo n. The additional bits of a number prevent an overflow.
+    /// Doubles a number below 2n, and reduces the result below n. The unreduced result is below 4n, so it fits into the limbs.
     fn double(&self, number: &mut [u32]) {
         let mut carry = 0;
         for limb in number.iter_mut() {
