@@ -1,4 +1,4 @@
-//! Counts requests against their limits at each stage of the pipeline, and reports the results to clients and operators.
+//! Counts requests and failed authentications against the limits of a route, and reports the results to clients and operators.
 
 pub mod memory;
 pub mod rate_limit;
@@ -38,7 +38,7 @@ pub(super) fn arrive(
 }
 
 /// Refuses a credential if the limits for failed authentications are exhausted. A token in the cache was verified before, so it
-/// is always accepted here.
+/// is never refused here.
 pub(super) fn before_authentication(
     rule: &Rule,
     token: &[u8],

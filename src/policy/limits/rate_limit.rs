@@ -100,7 +100,7 @@ pub struct Charge<'l> {
 pub enum CountingMode {
     /// Count the request if all limits allow it.
     Take,
-    /// Only check whether the limit allows the request.
+    /// Only check whether all limits allow the request, and count nothing.
     Try,
 }
 
@@ -109,8 +109,8 @@ pub enum CountingMode {
 pub struct CountResult {
     /// The refusal, if a limit refused the request.
     pub refused: Option<LimitRefusal>,
-    /// The state of each charge's window with the fewest remaining requests, in the order of the charges; `None` for a charge
-    /// that refused. After a refusal, later charges are missing.
+    /// For each charge, in order: the state of its window with the fewest remaining requests, or `None` if the charge refused. If
+    /// an enforced limit refused the request, the list is empty or ends early.
     pub remaining: Vec<Option<Remaining>>,
     /// The names of shadow limits that would have refused the request.
     pub would: Vec<Rc<str>>,
@@ -157,8 +157,8 @@ impl MeterChoice {
     }
 }
 
-/// Counts a request for all charges, or for none if a charge refuses. Checks all limits before counting the first. Only if other
-/// workers change the buckets in the meantime can a refused request be counted for some charges.
+/// Counts a request for all charges, or for none if a charge refuses. First checks all limits, and then counts. A refused request
+/// stays counted for some charges only if other workers change the buckets between the two steps.
 pub fn count(charges: &[Charge<'_>], how: CountingMode, now: Duration, store: &mut dyn BucketStore) -> CountResult {
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     let mut counted = CountResult::default();
@@ -263,7 +263,8 @@ impl CountResult {
     }
 }
 
-/// Counts an event that has already happened. If a window has too little left for the event, the window becomes exhausted.
+/// Counts an event that has already happened, such as a failed authentication. If a window has too little left for the event, the
+/// window becomes exhausted.
 pub fn record(charges: &[Charge<'_>], now: Duration, store: &mut dyn BucketStore) {
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     for charge in charges {

@@ -1,4 +1,4 @@
-//! Decides requests by limits that a rate limit service counts for several proxies, and schedules the calls to the service.
+//! Checks requests against limits that a rate limit service counts for several proxies, and schedules the calls to the service.
 //!
 //! This module performs no I/O. The gateway asks for due calls, makes them, and passes in the answers.
 
@@ -15,12 +15,12 @@ use health::Health;
 use lease::Lease;
 pub use lease::{LeaseTerms, QuotaState};
 
-/// A rate limit service of a policy.
+/// The rate limit service of a policy.
 #[derive(Debug)]
 pub struct Service {
     /// The Envoy cluster to which calls are sent.
     pub cluster: String,
-    /// The rate limit domain of these limits.
+    /// The `domain` field of all requests to the service, which separates the limits of this gateway from other limits.
     pub domain: String,
 }
 
@@ -29,14 +29,14 @@ pub struct Service {
 pub struct SharedLimit {
     /// The rate limit service that counts the limit.
     pub service: Rc<Service>,
-    /// The block size and the timeout with which the filter requests hits.
+    /// How many hits the filter requests in one call, and how long a call may take.
     pub terms: LeaseTerms,
 }
 
 /// A call to a rate limit service that the gateway must make now.
 #[derive(Debug)]
 pub struct QuotaCall {
-    /// The [`Quotas`] lease that receives the answer.
+    /// The lease in [`Quotas`] that receives the answer.
     pub lease: LeaseId,
     /// The service, with its Envoy cluster and rate limit domain.
     pub service: Rc<Service>,

@@ -15,7 +15,7 @@ use crate::policy::request::peer::Peer;
 /// The data of a request that limits can count by.
 #[derive(Clone, Copy)]
 pub struct Subject<'s> {
-    /// The peer of the connection, whose address limits count by.
+    /// The peer of the connection. Limits can count by its address.
     pub peer: &'s dyn Peer,
     /// The request's headers, with lower-case names.
     pub headers: &'s [(&'s [u8], &'s [u8])],
@@ -51,8 +51,8 @@ impl<'s> Subject<'s> {
 }
 
 impl LimitKey {
-    /// Computes the key from these parts. All requests without a part share one bucket. If a part describes the caller and the
-    /// caller is unknown, the address is used instead, so that anonymous callers do not share one bucket.
+    /// Computes the key from these parts. All requests that lack a part, such as a header, share one bucket. If a part describes
+    /// the caller and the caller is unknown, the address is used instead, so that anonymous callers do not share one bucket.
     pub fn new(parts: &[KeyPart], subject: &Subject<'_>, hash_key: [u8; 16]) -> LimitKey {
         let mut hasher = SipHasher13::new_with_key(&hash_key);
         for part in parts {

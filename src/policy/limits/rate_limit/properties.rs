@@ -11,7 +11,8 @@ use store::LocalStore;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// Configures the properties. If a file system is available, earlier failing cases are stored in it and run first.
+/// Configures the properties. If a file system is available, failing cases are stored in a file, and the next run tests them
+/// first.
 fn config() -> ProptestConfig {
     let file = FileFailurePersistence::Direct("src/policy/limit/properties.regressions");
     let kept = cfg!(not(target_family = "wasm")).then(|| Box::new(file) as Box<dyn FailurePersistence>);

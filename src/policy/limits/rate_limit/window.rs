@@ -92,8 +92,9 @@ impl Window {
 }
 
 /// Returns the time when the bucket is full again. A bucket is refilled within `capacity`, so a state later than that, plus the
-/// clock skew of workers, is stale: it was written before the clock was set back, or by a limit that refills more slowly. A
-/// stale state counts as a full bucket, because otherwise requests would be refused until the clock reached that time.
+/// clock skew of workers, is stale: it was written before the clock was set back, or before a reload shortened the time to refill
+/// the bucket. A stale state counts as a full bucket, because otherwise requests would be refused until the clock reached that
+/// time.
 fn full_at(state: WindowState, capacity: u64, now: u64) -> u64 {
     let most = now.saturating_add(capacity);
     if state > most.saturating_add(MAX_SKEW) { now } else { state.clamp(now, most) }

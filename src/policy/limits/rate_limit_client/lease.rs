@@ -98,8 +98,8 @@ impl Lease {
             return QuotaState::Over(self.refused_until);
         }
         let since = |at: Option<Duration>| at.is_some_and(|at| at >= received_at);
-        // The filter sets `received_at` to zero for a request that cannot wait. An earlier failure of the service must not refuse
-        // such a request.
+        // The filter sets `received_at` to zero for a request that cannot wait. Every failure is later than zero, even one that
+        // is long over, so such a request is late and not failed.
         if since(self.failed_at) && received_at > Duration::ZERO {
             return QuotaState::Failed;
         }
@@ -132,9 +132,9 @@ impl Lease {
         self.asking.is_some()
     }
 
-    /// Returns the number of hits to request now, and the timeout of the call. The number is at least the number of waiting
-    /// requests. It may be a whole block, sized by the recent rate and by a share of the remaining limit. It never exceeds the
-    /// remaining limit.
+    /// Returns the number of hits to request now, and the timeout of the call. The number is the block size for the recent rate,
+    /// limited to a share of the remaining hits. It is at least the number of waiting requests, but not more than the remaining
+    /// hits. It is never 0.
     pub(super) fn ask(&mut self, terms: &LeaseTerms, is_patient: bool, now: Duration) -> (u32, Duration) {
         let remaining = self.reported.remaining.filter(|_| self.reported.resets_at.is_some_and(|at| now < at));
         let share = remaining.map_or(u32::MAX, |rest| rest / SHARE_OF_REST);
@@ -153,7 +153,7 @@ impl Lease {
 
     /// Returns the block size that lasts for [`LeaseTerms::span`] at the rate of the last block. The size is at most twice that
     /// of the last block, and at most the maximum block size of `terms`. If the service does not report the end of its window,
-    /// the size is 1, because more hits might be spent in the next window.
+    /// the size is 1, because hits that are left over could be spent in the next window.
     fn block(&self, terms: &LeaseTerms, now: Duration) -> u32 {
         if self.reported.resets_at.is_none() {
             return 1;

@@ -117,7 +117,7 @@ const ABSENT: &str = "absent";
 /// The value of a part whose header is repeated. No digest equals this string.
 const REPEATED: &str = "repeated";
 
-/// The maximum length of a client name in the descriptor. Longer names are sent as a digest.
+/// The maximum length of a client id in the descriptor. Longer ids are sent as a digest.
 const MAX_PLAIN_BYTES: usize = 128;
 
 #[cfg(test)]
@@ -150,7 +150,7 @@ mod tests {
         client(&Caller { client_id: Some(client_id.into()), ..Caller::proven(Proof::Token(token)) })
     }
 
-    /// Returns the descriptor names of a listed client that uses a token, and of the same client with a key.
+    /// Returns the descriptor values of a listed client that uses a token, and of the same client with a key.
     fn listed(several_issuers: bool) -> [String; 2] {
         let listed = Client {
             id: "web".into(),
