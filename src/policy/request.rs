@@ -1,4 +1,4 @@
-//! The parsed request: all headers, and separately the headers that decisions use.
+//! A request as the policy reads it: all its headers, and fields for the headers that decisions use.
 
 pub mod guard;
 pub mod origin;

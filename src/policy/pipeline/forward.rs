@@ -152,7 +152,7 @@ impl Destination {
     pub fn describe(&self) -> String {
         let to = match &self.upstream {
             Some(upstream) => format!("to upstream {upstream}"),
-            None => "to where the proxy's own routes send it".to_string(),
+            None => "to the cluster that Envoy's own routes select".to_string(),
         };
         if self.maps_responses() { format!("{to}; responses become JSON:API documents") } else { to }
     }

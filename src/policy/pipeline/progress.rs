@@ -27,7 +27,7 @@ use crate::policy::world::World;
 /// The state of one request. Pass the same value to every call of [`crate::policy::Policy`] for this request.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// The audit record, as far as it is known.
+    /// The audit record, which each stage completes further.
     pub audit: AuditRecord,
     /// The response headers that are known so far, and whether the client uses gRPC.
     pub plan: ResponsePlan,
@@ -166,7 +166,8 @@ impl Progress {
         Reply { status: answer.status, headers, body: answer.body.clone(), grpc: None, details: "static_route" }
     }
 
-    /// Builds and records the reply to a preflight. The reply gets its CORS headers from `answer` only, not from the plan.
+    /// Builds and records the reply to a preflight. The CORS headers in `answer` replace the CORS headers that other replies on
+    /// this route get.
     pub(in crate::policy) fn answer_preflight(&mut self, rule: &Rule, answer: PreflightAnswer) -> Reply {
         self.plan.cors = None;
         self.audit.route = Some(rule.name.clone());

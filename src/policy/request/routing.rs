@@ -13,7 +13,7 @@ use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 #[derive(Debug)]
 pub(in crate::policy) struct Routes {
     pub(in crate::policy) table: RouteTable<Rc<Rule>>,
-    /// The public paths, which need no authentication. If a request matches no route but a public path, the rule of the public
+    /// The public paths, which need no authentication. If a request matches a public path but no route, the rule of the public
     /// path applies.
     pub(in crate::policy) public: RouteTable<Rc<Rule>>,
 }
@@ -23,7 +23,7 @@ pub(in crate::policy) struct MatchedRoute<'p, 't> {
     pub(in crate::policy) rule: &'p Rc<Rule>,
     /// The part of the path that `{.+}` matches.
     pub(in crate::policy) tail: Option<&'t str>,
-    /// The values of the path parameters; `None` for a public path without a route.
+    /// The values of the path parameters; `None` if the request matches a public path but no route.
     pub(in crate::policy) params: Option<Params<'p, 't>>,
 }
 

@@ -13,7 +13,7 @@ pub enum PathFault {
     ControlOrSpace,
     /// The target has a raw byte of 0x80 or above.
     NotAscii,
-    /// The target has a `#`. Clients do not send this character, and many parsers end the target there.
+    /// The target has a `#`. HTTP clients do not send fragments, and many parsers end the target at this character.
     Fragment,
     /// The path has a `\`, which some upstreams treat as `/`.
     Backslash,

@@ -1,4 +1,4 @@
-//! Parses query parameters, and removes one from a query.
+//! Parses the parameters of a query, and removes a parameter from a query.
 //!
 //! Servers disagree about separators, parameter names and malformed escapes. So the parser also returns parameters that only
 //! some servers read under a given name.

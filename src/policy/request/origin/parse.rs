@@ -13,7 +13,7 @@ pub(super) fn pattern(text: &str) -> Result<OriginPattern, String> {
         _ => {}
     }
     if text.contains(|c: char| c.is_whitespace() || c == ',') {
-        return Err(format!("`{text}` is not one origin: give each its own entry in the list"));
+        return Err(format!("`{text}` is not one origin: write each origin as a separate entry"));
     }
     if !text.is_ascii() {
         return Err(format!(

@@ -47,7 +47,8 @@ impl HostPattern {
             return fault(format!("routes match the host without its port: write `{}`", host.name()));
         }
         let is_exact = name.len() == text.len();
-        // Every client treats a name that ends in a number as an IPv4 address. So no request can have such a host name.
+        // Clients that follow the URL standard treat a host that ends in a number as an IPv4 address, so a route for such a name
+        // would match none of their requests.
         if ends_in_number(host.name()) && !(is_exact && host.name().parse::<Ipv4Addr>().is_ok()) {
             let problem = match is_exact {
                 true => "a host that ends in a number is an IPv4 address: four numbers from 0 to 255",

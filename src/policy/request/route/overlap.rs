@@ -18,7 +18,7 @@ pub struct Overlap<'t, T> {
     pub winner: &'t T,
     /// The other route.
     pub loser: &'t T,
-    /// Explains to the author of the document why the winner is selected.
+    /// A message for the author of the document that explains why the winner is selected.
     pub explanation: String,
 }
 
@@ -149,8 +149,8 @@ impl<'t> OverlapWalk<'t> {
         }
     }
 
-    /// Visits every endpoint below a node whose paths also match the `{.+}` at this node. The endpoint of an empty segment is
-    /// left out, because `{.+}` does not match an empty rest of the path.
+    /// Visits every endpoint whose paths also match the `{.+}` at this node: the endpoints below the node, except the endpoint of
+    /// an empty segment, because `{.+}` does not match an empty rest of the path.
     fn each_longer(&mut self, id: TrieNodeId, mut visit: impl FnMut(&mut Self, u32)) {
         let first = self.trie.node(id).and_then(|node| node.param);
         let literals = self.literals(id);

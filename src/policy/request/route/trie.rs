@@ -91,9 +91,9 @@ impl Trie {
     }
 
     /// Finds the most specific route for the rest of a path, which has no leading slash. Adds the methods of routes that match
-    /// the path but not the method to `seen`. With `method: None`, returns no route and adds the methods of all matching
-    /// routes. The search visits each node at most once, because the tree has only one path to each node. Its recursion is as
-    /// deep as the longest pattern.
+    /// the path but not the method to `seen`. With `method: None`, returns no route and adds the methods of all matching routes.
+    /// The search visits each node at most once, because only one path of edges leads to a node. Its recursion is as deep as the
+    /// longest pattern.
     pub(super) fn search<'t, 'p>(
         &'t self,
         node: TrieNodeId,
