@@ -56,7 +56,7 @@ impl CorsPolicy {
     }
 
     /// Returns the value of `Access-Control-Allow-Origin` for this origin; `None` if the origin is not allowed. The value is `*`,
-    /// a listed origin, or an origin whose form was validated.
+    /// a listed origin, or an origin that matches a subdomain pattern.
     fn allow_origin(&self, origin: &[u8]) -> Option<Rc<str>> {
         match &self.origins {
             Origins::Any(_) => Some(Rc::from("*")),

@@ -1,4 +1,4 @@
-//! A response whose body the response stage maps, and the mapping of its route.
+//! Held responses, and the settings by which a route maps the bodies of responses.
 
 use std::rc::Rc;
 
@@ -21,17 +21,18 @@ pub struct HeldResponse {
     pub(super) mapping: Rc<ResponseMapping>,
     /// The status of an error response; `None` for a response whose body is mapped.
     pub(super) error: Option<u16>,
-    /// Whether the body has a content coding, so that the stage cannot read it.
+    /// Whether the body has a content coding, so that the response stage cannot read it.
     pub(super) is_coded: bool,
 }
 
 impl HeldResponse {
-    /// Returns `true` for an error response. If its body cannot be held, the response keeps its status without it.
+    /// Returns `true` for an error response. If its body cannot be held, the client gets the same status with a body without
+    /// `detail`.
     pub fn is_error(&self) -> bool {
         self.error.is_some()
     }
 
-    /// Returns `true` if the stage reads the body. It reads the body of an error only to show it.
+    /// Returns `true` if the response stage reads the body. It reads the body of an error response only to copy it to `detail`.
     pub fn needs_body(&self) -> bool {
         self.error.is_none() || (self.mapping.error_detail && !self.is_coded)
     }

@@ -5,8 +5,8 @@
 //! It reads the body once into an [`Outline`](crate::strict_json::Outline) and copies values as written, so numbers and strings
 //! do not change. For every body, [`map_document`] returns a valid document or a [`MappingFault`].
 //!
-//! - Some members of an item do not become attributes: `id`, `type`, `links` and `relationships`, the names of relationships, the
-//!   first members in the pointers to ids, and the members that the mapping omits. JSON:API 1.1 reserves `id`, `type` and the
+//! - Some members of an item do not become attributes: `id`, `type`, `links` and `relationships`, members with the name of a
+//!   relationship, members that contain an id, and members that the mapping omits. JSON:API 1.1 reserves `id`, `type` and the
 //!   names of relationships (section Fields). Version 1.0 and many clients also reserve `links` and `relationships`.
 //! - Any other member name that JSON:API does not allow is a fault, at any depth. To avoid the fault, the mapping can omit the
 //!   item's member that has or contains such a name. The component does not omit it by itself, because the client would take

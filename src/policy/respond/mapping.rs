@@ -13,8 +13,9 @@ use crate::policy::verdict::edit::HeaderEdit;
 use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 use crate::policy::verdict::reply::Reply;
 
-/// Decides at the headers of a response whether its body is mapped. Returns `None` for a response that passes unchanged: without
-/// JSON, already JSON:API, a redirection, a part of a representation, or an error without a body.
+/// Decides at the headers of a response whether its body is mapped. Returns `None` if the body stays unchanged: the response has
+/// no body, is a success without JSON, is already JSON:API, is a redirection, or is a part of a representation. Even then, the
+/// headers may change.
 pub(super) fn begin(
     refusals: &ReplyRenderer,
     head: &ResponseHead<'_>,
@@ -92,7 +93,8 @@ pub(in crate::policy) fn finish(
         Body::Crowded => ("held_bytes_exceeded", None),
         Body::Lost | Body::Withheld => ("response_not_readable", None),
     };
-    // The upstream has already handled the request. A client that obeys `Retry-After` would repeat the effect of an unsafe method.
+    // The upstream has already handled the request. A client that obeys `Retry-After` would repeat the effect of an unsafe
+    // method, so only safe methods get a reply with this header.
     let is_safe = matches!(&*progress.audit.method, "GET" | "HEAD" | "OPTIONS");
     let kind = match body {
         Body::Crowded if is_safe => RejectionKind::Overloaded,

@@ -165,8 +165,8 @@ pub fn timestamp(out: &mut String, since_epoch: Duration) {
     }
 }
 
-/// The request header that the filter sets on a refused request. With it, Envoy's access log and local reply mappers recognize
-/// replies of the gateway without a CEL expression.
+/// The request header that the filter sets when it sends an error reply. With it, Envoy's access log and local reply mappers
+/// recognize replies of the gateway without a CEL expression.
 pub const REPLIED_HEADER: &str = "x-portcullis-replied";
 
 /// The maximum number of findings in a reply.

@@ -1,4 +1,4 @@
-//! Compares the policy with a model of a browser's CORS checks, which is written only from the Fetch standard.
+//! Compares the policy with a model of a browser's CORS checks that is written only from the Fetch standard.
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -92,7 +92,8 @@ fn browser_shows(name: &str, call: &BrowserCall, response: &HeaderFields) -> boo
     exposed.iter().any(|item| item.eq_ignore_ascii_case(name) || (item == "*" && !call.credentials))
 }
 
-/// Returns the value of a field. Fetch §2.2.2 joins repeated fields, but then no expected value would match.
+/// Returns the value of a field. A repeated field fails the test: browsers join its values (Fetch §2.2.2), and no check accepts
+/// the result.
 fn value<'f>(fields: &'f HeaderFields, name: &str) -> Option<&'f str> {
     let mut found = fields.iter().filter(|(field, _)| &**field == name).map(|(_, value)| &**value);
     let first = found.next();
@@ -161,7 +162,7 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "QU
 const REGRESSIONS: FileFailurePersistence = FileFailurePersistence::WithSource("regressions");
 const HEADERS: [&str; 4] = ["Authorization", "Content-Type", "X-A", "X-B"];
 
-/// Generates sections that an author might write. The test expects them to compile, so it filters none out.
+/// Generates sections that an author might write. Every generated section must compile.
 fn sections() -> impl Strategy<Value = Cors> {
     let lists = (
         subsequence(TRUSTED.to_vec(), 1..=TRUSTED.len()),

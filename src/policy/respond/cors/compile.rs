@@ -214,7 +214,7 @@ fn max_age(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
     Some(Rc::from(value.as_secs().to_string()))
 }
 
-/// Returns the problem of `*` with credentials: browsers then treat `*` as the name of a method or header (Fetch §3.2.3).
+/// Returns the message for `*` with credentials: browsers then treat `*` as the name of a method or header (Fetch §3.2.3).
 fn star_with_credentials(instead: &str) -> String {
     format!("`*` is not a wildcard for browsers with `allow_credentials: true`: {instead}")
 }

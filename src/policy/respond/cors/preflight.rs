@@ -85,9 +85,9 @@ impl CorsPolicy {
             // methods that are always allowed.
             headers.push((Rc::from(names::ALLOW_METHODS), Rc::from(names::SAFELISTED_METHODS.join(", "))));
         }
-        // The browser compares the requested headers with this list, and refuses the request if one is missing. If the policy
-        // refuses a header, the list is left out in the cases in which this comparison could succeed: the policy contains `*`,
-        // or the request has too many names to check.
+        // The browser refuses the request if this list lacks a requested header. The list is left out if the policy refuses a
+        // header but the browser might find all requested headers in the list. This is possible if `allow_headers` contains `*`,
+        // or if the request has more names than the policy checks.
         let list = request.headers.unwrap_or_default();
         let is_plain =
             !self.headers.any && list.len() <= LONGEST_LIST && list.split(|b| *b == b',').count() <= MAX_NAMES;

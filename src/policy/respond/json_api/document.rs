@@ -11,9 +11,9 @@ use crate::strict_json::{Bounds, JsonKind, JsonRef, MAX_DEPTH};
 
 /// Maps a body to a JSON:API document. `self_target` is the target of the request as the client sent it.
 ///
-/// The caller bounds the size of the body. Memory grows linearly with it: on a 32-bit machine, the outline needs at most 24 bytes for
-/// each byte of the body. A document can be several times longer than the body, because each resource repeats the names of the
-/// mapping. So `max_bytes` bounds the document.
+/// The caller bounds the size of the body. Memory grows linearly with it: on a 32-bit machine, the parsed body (`Outline`) needs
+/// at most 24 bytes for each byte. A document can be several times longer than the body, because each resource repeats the names
+/// of the mapping. So `max_bytes` bounds the document.
 ///
 /// # Errors
 /// Returns the reason why the body cannot become a valid document.

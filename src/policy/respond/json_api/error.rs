@@ -24,7 +24,7 @@ pub fn map_error(status: u16, request_id: &str, detail: Option<&[u8]>) -> Vec<u8
     out.into_bytes()
 }
 
-/// Returns the start of a text, without half a character at the end.
+/// Returns the first `MOST_BYTES` bytes of a text, or fewer so that the last character is complete.
 fn shortened(text: &str) -> &str {
     (0..=MOST_BYTES.min(text.len())).rev().find_map(|end| text.get(..end)).unwrap_or_default()
 }

@@ -70,7 +70,7 @@ pub(super) fn is_member_name(name: &str) -> bool {
         && name.iter().all(|byte| is_global(byte) || matches!(byte, b'-' | b'_' | b' '))
 }
 
-/// The names that no attribute and no relationship has.
+/// Names that neither an attribute nor a relationship may have, because JSON:API reserves them in version 1.0 or 1.1.
 pub(super) const RESERVED: [&str; 4] = ["id", "type", "links", "relationships"];
 
 /// The accepted names, for messages.

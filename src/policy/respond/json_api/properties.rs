@@ -121,7 +121,8 @@ fn names(value: Option<&Json<'_>>) -> BTreeSet<String> {
     }
 }
 
-/// Compares the resources of a document with the items of the body. Does not call the mapping, so that its faults show.
+/// Compares the resources of a document with the items of the body. Uses no code of the mapping, so that it finds errors in that
+/// code.
 fn check_resources(body: &str, document: &[u8]) {
     let (body, document) = (read(body.as_bytes()), read(document));
     let items = list(member_of(&body, "items").unwrap());
