@@ -1,6 +1,6 @@
 //! The decision core: a compiled policy, and the pipeline of stages that decides one request and its response.
 //!
-//! The policy reads no clock, file or network. [`world::World`] contains these inputs.
+//! The policy reads no clock, file or network. Its callers pass the time and all other inputs in a [`world::World`].
 
 pub mod authority;
 pub mod checks;
@@ -70,7 +70,7 @@ pub struct Policy {
     credentials: Credentials,
     /// The CORS policy at the top level of the document. It applies until the request has matched a route.
     cors: Option<Rc<CorsPolicy>>,
-    /// Empty requirements. For a request with a public path, they replace the requirements of the route.
+    /// Empty requirements. If the path of a request is listed in `public_paths`, they replace the requirements of the route.
     open: Requirements,
     /// The limits for requests that are refused before they match a route.
     limits: LimitSet,
@@ -82,8 +82,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Decides one request. The decision depends only on the arguments. After [`Decision::Await`], call this function again with
-    /// the same `progress`: it resumes the decision and counts nothing twice.
+    /// Decides one request. The decision depends only on the policy and the arguments. After [`Decision::Await`], call this
+    /// function again with the same `progress`: it resumes the decision and counts nothing twice.
     pub fn decide(&self, parts: &RequestParts<'_>, progress: &mut Progress, world: &mut World<'_>) -> Decision {
         progress.resume();
         match self.pipeline(parts, progress, world) {
@@ -210,7 +210,7 @@ impl Policy {
     }
 
     /// Builds the reply for a request that was already forwarded when its body exceeded the size limit. The audit record still
-    /// contains the decision `allow`; its fields `code` and `failure` describe the cut-off.
+    /// contains the decision `allow`; its fields `code` and `failure` describe why the request was ended.
     pub fn cut_off(&self, rejection: &Rejection, progress: &mut Progress, now: Duration) -> Reply {
         progress.audit.code = Some(rejection.kind.appearance().code);
         progress.audit.failure = Some(rejection.reason.to_string());
@@ -233,8 +233,8 @@ impl Policy {
         respond::mapping::finish(&self.refusals, held, body, progress, now)
     }
 
-    /// Returns the edits for request trailers. They remove identity headers, credentials, overrides of the request line and all
-    /// headers that the policy reads, because some upstreams merge trailers into headers.
+    /// Returns the edits that remove identity headers, credentials, headers that the policy reads, and overrides of the request
+    /// line (`x-method-override`) from request trailers, because some upstreams merge trailers into headers.
     pub fn forged(&self, sent: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
         let mut edits = Vec::new();
         self.credentials.identity.strip_trailers(sent, &mut edits);
@@ -293,7 +293,7 @@ impl Policy {
         !self.routes.public.is_empty() && self.routes.public_rule(path).is_some()
     }
 
-    /// Returns the routes, for the command line tools and the log line after the start.
+    /// Returns the routes, for the command line tool and for the log line that the filter writes when it starts.
     pub fn routes(&self) -> &RouteTable<Rc<Rule>> {
         &self.routes.table
     }

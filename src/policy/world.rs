@@ -19,7 +19,8 @@ pub struct World<'w> {
     pub tokens: &'w mut TokenCache,
     /// The storage of the buckets of local limits.
     pub limits: &'w mut dyn BucketStore,
-    /// The leases from rate limit services: the numbers of requests that this worker may accept without asking again.
+    /// The leases from rate limit services: hits that a service has granted to this worker in advance, so that requests need no
+    /// call.
     pub quotas: &'w mut Quotas,
     /// Verifies the signatures of tokens.
     pub verifier: &'w dyn SignatureVerifier,

@@ -46,9 +46,11 @@ pub struct AuditRecord {
     pub would_refuse: Option<&'static str>,
     /// The reason why report-only checks did not inspect the body.
     pub not_inspected: Option<&'static str>,
-    /// Why the gateway replaced the upstream's response, as a stable word. The record has it in `failure`.
+    /// The reason why the gateway replaced the upstream's response, as a stable word. The JSON of the record contains it in
+    /// `failure`.
     pub response_fault: Option<&'static str>,
-    /// Envoy's reason for a failure to forward the request.
+    /// The reason for an error reply to a request that the policy did not refuse: Envoy's response code details, or the reason
+    /// why the gateway replaced the response or ended the request.
     pub failure: Option<String>,
     /// The data that is known only at the end of the request; `None` until then.
     pub end: Option<RequestEnd>,

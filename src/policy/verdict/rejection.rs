@@ -26,7 +26,7 @@ pub enum RejectionKind {
     MissingToken,
     /// The token is invalid for a reason other than its expiry.
     InvalidToken,
-    /// The request lacks a required credential. The route does not accept only tokens.
+    /// The request lacks a credential, and the route accepts or requires credentials other than tokens.
     MissingCredential,
     /// The API key or the certificate is invalid.
     InvalidCredential,
@@ -34,7 +34,7 @@ pub enum RejectionKind {
     ExpiredToken,
     /// The caller is authenticated but not allowed.
     Forbidden,
-    /// The caller lacks scopes that the route requires. Contains the missing scopes.
+    /// The caller lacks scopes that the route requires. Contains all scopes that the route names, separated by spaces.
     InsufficientScope(Rc<str>),
     /// The caller lacks a permission that the route requires.
     PermissionDenied,
@@ -70,7 +70,7 @@ pub enum RejectionKind {
     BadGateway,
     /// No upstream is available.
     ServiceUnavailable,
-    /// The gateway exceeds its bounds on concurrent work.
+    /// The gateway cannot hold a body, because the bodies that this worker holds have reached their bound.
     Overloaded,
     /// The upstream timed out.
     GatewayTimeout,
