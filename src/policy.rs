@@ -248,7 +248,7 @@ impl Policy {
         self.credentials.without_query_secrets(target)
     }
 
-    /// Returns the state of the documents that this policy polls. No document is fetched yet.
+    /// Creates the state of the documents that this policy polls. No document is fetched yet.
     pub fn polled(&self) -> Polled {
         Polled::new(self.plans.iter().cloned())
     }

@@ -59,7 +59,7 @@ struct PolledDocument {
     generation: u64,
     /// The time when the last fetch ended, whether or not it succeeded.
     attempted_at: Option<Duration>,
-    /// Whether a request waits for an entry that the stored document does not contain.
+    /// Whether a request waits for an entry that the stored document does not contain, such as a key with a new id.
     wanted: bool,
 }
 

@@ -47,7 +47,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Returns the bytes allocated for this identity, without the header names and the filter state.
+    /// Returns the bytes allocated for this identity, without the header names, which identities share, and without the filter
+    /// state, which `Caller::allocated` counts.
     pub fn allocated(&self) -> usize {
         let value = |edit: &HeaderEdit| match edit {
             HeaderEdit::Set(_, value) | HeaderEdit::Add(_, value) => block(value.len() + 2 * size_of::<usize>()),

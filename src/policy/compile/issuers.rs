@@ -1,4 +1,4 @@
-//! Compiles `issuers`: parses keys, checks the algorithms for these keys, and assigns a number to each token place.
+//! Compiles `issuers`: parses keys, checks the algorithms for these keys, and assigns an index to each place of tokens.
 
 use std::rc::Rc;
 

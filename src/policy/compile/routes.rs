@@ -33,7 +33,7 @@ pub(super) struct RouteContext<'a, 'd> {
     pub(super) permissions: &'a PermissionRegistry,
     pub(super) cors: Option<&'a Rc<CorsPolicy>>,
     pub(super) schemas: &'a Schemas,
-    /// The checks for routes that have no `checks` section.
+    /// The checks of the document, for routes that have no `checks` section.
     pub(super) checks: Option<Rc<Checks>>,
 }
 

@@ -27,7 +27,8 @@ pub struct ApiKey<'k> {
 }
 
 impl<'k> ApiKey<'k> {
-    /// Parses a key from a request. The error is the reason for the audit record. Parsing does not depend on the stored keys.
+    /// Parses a key from a request. The error is the reason for the audit record. The result does not depend on the stored keys,
+    /// so it reveals nothing about them.
     pub fn read(text: &'k [u8]) -> Result<ApiKey<'k>, &'static str> {
         let malformed = "api_key_malformed";
         let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= MAX_BYTES).ok_or(malformed)?;

@@ -77,7 +77,8 @@ pub struct RemainingQuota {
     pub reset: Option<Duration>,
 }
 
-/// The leases of all descriptors, up to a maximum number. Times are durations since the Unix epoch.
+/// The leases of this worker, one for each descriptor, up to a maximum number. A descriptor identifies one bucket of one limit at
+/// the service. Times are durations since the Unix epoch.
 #[derive(Debug)]
 pub struct Quotas {
     slots: Vec<LeaseSlot>,

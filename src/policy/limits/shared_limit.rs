@@ -81,7 +81,7 @@ struct ServiceAnswers<'l> {
     exhausted: Option<(Duration, LeaseId, &'l Limit)>,
     /// Limits that this proxy counts itself while the service fails.
     local: Vec<Rc<Limit>>,
-    /// The first answer that the request has to wait for.
+    /// The wait for the first limit whose answer is missing. The request waits for one answer at a time.
     wait: Option<Await>,
 }
 

@@ -5,7 +5,7 @@ use super::inspection::Inspection;
 use crate::policy::verdict::reply::Reply;
 use crate::policy::verdict::wait::Await;
 
-/// The outcome of a decision.
+/// The outcome of [`crate::policy::Policy::decide`]. The caller applies it to the request.
 #[derive(Debug)]
 pub enum Decision {
     /// Forward the request with these changes.

@@ -13,7 +13,7 @@ use crate::policy::respond::held::ResponseMapping;
 /// A compiled route: its requirements and its action.
 #[derive(Debug)]
 pub struct Rule {
-    /// The name of the route, as written in the audit record.
+    /// The name of the route, as written in the audit record; `public` and the path for a public path.
     pub name: Rc<str>,
     /// The requirements for callers: credentials, scopes, permissions, claims and conditions.
     pub requirements: Requirements,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::config::limit::LimitHeaders;
 
-/// The limits that apply to a request, and the state of one window for the headers: the window that refused the request, or else
-/// the window with the fewest remaining requests.
+/// The limits that apply to a request, and the state of one window, for the rate limit headers. This is the window that refused
+/// the request. If no window refused it, it is the window with the fewest remaining requests.
 #[derive(Clone, Debug, Default)]
 pub struct Budget {
     form: LimitHeaders,

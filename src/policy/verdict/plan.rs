@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::budget::Budget;
 use super::edit::HeaderName;
 
-/// The parts of the response that are known when the request is decided.
+/// The headers that every response to a request gets. They are known when the request is decided, before the response exists.
 #[derive(Clone, Debug, Default)]
 pub struct ResponsePlan {
     /// The request id, which is returned to the client.

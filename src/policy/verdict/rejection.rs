@@ -10,8 +10,8 @@ pub struct Rejection {
     pub kind: RejectionKind,
     /// The precise reason as a stable word, such as `token_not_yet_valid`.
     pub reason: &'static str,
-    /// Further information for readers of the audit record. It never contains a secret or a token, and of the claims at most the
-    /// client id.
+    /// Further information for readers of the audit record. It never contains a secret, a token, or the value of a claim other
+    /// than the client id.
     pub detail: Option<Cow<'static, str>>,
 }
 

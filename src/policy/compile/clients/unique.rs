@@ -43,7 +43,8 @@ struct TakenNames<'t> {
 }
 
 impl TakenNames<'_> {
-    /// Registers an identifier. If another client already uses it, returns a description of that client.
+    /// Registers an identifier. If an earlier entry or the configuration document already uses it, returns a description of the
+    /// client or key that uses it.
     fn take(&mut self, what: &str, value: &str, whose: String) -> Option<String> {
         let name = format!("{what} {value}");
         let of_the_gateway = self.own.get(&name).map(|whose| format!("{whose} of the configuration document"));

@@ -1,9 +1,9 @@
-//! The arithmetic of one window: the remaining requests, the cost of a request, and the wait until a request is allowed.
+//! The arithmetic of one window: counts a request, and computes the remaining requests and the wait until the next is allowed.
 //!
 //! All calculations use integers.
 //!
 //! A rate uses the generic cell rate algorithm (ITU-T I.371, virtual scheduling). Its state is the time when the bucket will be
-//! full again. The state of a quota is the number of the period and a count.
+//! full again. The state of a quota is the number of the period and the count in this period.
 
 use crate::config::limit::QuotaPeriod;
 use crate::date::Date;

@@ -83,7 +83,8 @@ struct RunningCall {
 struct ServiceReport {
     limit: Option<u32>,
     remaining: Option<u32>,
-    /// The end of the window, measured from the start of the call. The true end may be slightly later.
+    /// The end of the window, measured from the start of the call. The service measures from a later time, so the true end may be
+    /// slightly later.
     resets_at: Option<Duration>,
 }
 

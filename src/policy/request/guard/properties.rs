@@ -41,7 +41,7 @@ fn decode(path: &str) -> Vec<u8> {
     decoded
 }
 
-/// Stores failing cases next to this file. The next run tests them first.
+/// Stores failing cases next to this file, so that the next run tests them first.
 fn regressions() -> Option<Box<dyn FailurePersistence>> {
     Some(Box::new(FileFailurePersistence::WithSource("regressions")))
 }

@@ -197,8 +197,8 @@ proptest! {
     }
 }
 
-/// Returns the pairs of routes that match one request. All routes with the same host and pattern form pairs. Only the best of
-/// them forms pairs with routes of other hosts and patterns.
+/// Returns the pairs of routes that match one request. Routes with the same host and pattern, which differ in their methods, all
+/// form pairs with each other. Only the best of them forms pairs with routes of other hosts and patterns.
 fn overlapping_pairs(
     routes: &[WrittenRoute],
     kept: &[usize],
