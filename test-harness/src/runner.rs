@@ -38,10 +38,12 @@ pub fn run(groups: Vec<Group>, at_once: usize) -> ExitCode {
     let count: usize = queue.iter().map(|(_, marked)| marked.iter().filter(|(chosen, _)| *chosen).count()).sum();
     println!("\nrunning {count} tests");
     let (queue, failures, passed) = (Mutex::new(queue), Mutex::new(Vec::new()), Mutex::new(0));
+    // A function of its own, so that the lock does not last until the group has run.
+    let next = || lock(&queue).pop_front();
     std::thread::scope(|scope| {
         for _ in 0..at_once.max(1) {
             scope.spawn(|| {
-                while let Some((group, marked)) = lock(&queue).pop_front() {
+                while let Some((group, marked)) = next() {
                     run_group(group, marked, |name, result| match result {
                         Ok(()) => {
                             println!("test {name} ... ok");
