@@ -1,7 +1,7 @@
 //! Measures the time of a decision and of each of its stages, without Envoy: `cargo bench --bench decide`.
 
 use std::hint::black_box;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -120,7 +120,7 @@ struct Site {
 }
 
 impl Site {
-    fn new(policy: &Rc<Policy>) -> Self {
+    fn new(policy: &Arc<Policy>) -> Self {
         let gateway = Gateway::new(policy.clone(), &LocalData::default());
         Site { gateway, host: SimulatedHost::new(NOW) }
     }
@@ -180,7 +180,7 @@ fn token() -> String {
     Hs256.token(&header, &Claims::new(claims), &Hs256Key::new(SECRET)).unwrap_or_default()
 }
 
-fn policy() -> Option<Rc<Policy>> {
+fn policy() -> Option<Arc<Policy>> {
     let routes = (0..100).map(|number| json!({ "path": format!("/api/v1/r{number}/items/{{id}}"), "upstream": "api" }));
     let own = [
         json!({ "path": "/health", "auth": "none", "response": { "body": { "status": "ok" } } }),
@@ -206,7 +206,7 @@ fn policy() -> Option<Rc<Policy>> {
     let node = source::read(document.to_string().as_bytes());
     let compiled = node.map(|node| Policy::from_node(&node, &environment).map_err(|problems| format!("{problems:?}")));
     assert!(matches!(compiled, Ok(Ok(_))), "{compiled:?}");
-    compiled.ok()?.ok().map(Rc::new)
+    compiled.ok()?.ok().map(Arc::new)
 }
 
 const SECRET: &str = "bench-only-secret-0123456789abcdef-0123456789abcdef";

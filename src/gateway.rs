@@ -18,6 +18,7 @@ pub mod waiting;
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use call::{Answer, Call, CallId};
@@ -38,7 +39,7 @@ use crate::policy::verdict::wait::Awaited;
 /// A running policy in one worker. All requests of the worker share it; the state of one request is a
 /// [`transaction::Transaction`].
 pub struct Gateway {
-    pub(crate) policy: Rc<Policy>,
+    pub(crate) policy: Arc<Policy>,
     pub(crate) memory: RefCell<DecisionState>,
     calls: RefCell<Calls>,
     pub(crate) waiting: RefCell<Waiting>,
@@ -89,16 +90,26 @@ pub struct GatewayEffects {
 
 impl Gateway {
     /// Creates a gateway that runs this policy. `shared` is the map through which the workers share polled documents.
-    pub fn new(policy: Rc<Policy>, shared: &dyn SharedData) -> Gateway {
+    pub fn new(policy: Arc<Policy>, shared: &dyn SharedData) -> Gateway {
+        Gateway::build(policy, shared, true)
+    }
+
+    /// Creates a gateway that fetches no documents, because another gateway with the same policy fetches them. The host passes
+    /// the documents that requests wait for to [`Polled::mark_wanted`] of the other gateway.
+    pub fn without_fetches(policy: Arc<Policy>, shared: &dyn SharedData) -> Gateway {
+        Gateway::build(policy, shared, false)
+    }
+
+    fn build(policy: Arc<Policy>, shared: &dyn SharedData, fetches: bool) -> Gateway {
         let polled = policy.polled();
-        let polling = Polling::new(&polled, shared);
+        let polling = Polling::new(&polled, shared, fetches);
         let bounds = policy.bounds();
         Gateway {
             held: ByteBound::new(bounds.held_bodies),
             held_responses: ByteBound::new(bounds.held_responses),
             raised_buffer: policy.largest_buffered_body().map(body::buffer_limit),
             copied: ByteBound::new(bounds.copied_bodies),
-            kept: ByteBound::new(MAX_KEPT_BYTES),
+            kept: ByteBound::new(body::MAX_KEPT_BYTES),
             memory: RefCell::new(DecisionState {
                 polled,
                 tokens: TokenCache::new(MAX_TOKENS, bounds.token_cache),
@@ -280,9 +291,6 @@ const TICK: Duration = Duration::from_millis(100);
 const FAST_TICK: Duration = Duration::from_millis(2);
 /// The maximum number of verified tokens that one worker caches.
 const MAX_TOKENS: usize = 20_000;
-/// The maximum number of header bytes that one worker stores for requests whose bodies are still arriving. Ten thousand typical
-/// requests use a tenth of it.
-const MAX_KEPT_BYTES: u64 = 64 << 20;
 /// The maximum number of buckets of global limits that one worker stores. For each bucket, it stores the reserved hits and the
 /// last answer of the rate limit service.
 const MAX_LEASES: usize = 10_000;

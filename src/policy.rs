@@ -14,7 +14,7 @@ pub mod respond;
 pub mod verdict;
 pub mod world;
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use authority::authorize::Requirements;
@@ -65,11 +65,11 @@ use crate::config::limit::LimitHeaders;
 #[derive(Debug)]
 pub struct Policy {
     plans: Vec<PollPlan>,
-    client_reader: Option<Rc<ClientReader>>,
+    client_reader: Option<Arc<ClientReader>>,
     routes: Routes,
     credentials: Credentials,
     /// The CORS policy at the top level of the document. It applies until the request has matched a route.
-    cors: Option<Rc<CorsPolicy>>,
+    cors: Option<Arc<CorsPolicy>>,
     /// Empty requirements. If the path of a request is listed in `public_paths`, they replace the requirements of the route.
     open: Requirements,
     /// The limits for requests that are refused before they match a route.
@@ -167,7 +167,7 @@ impl Policy {
         let known = request.as_ref().ok();
         if progress.plan.request_id.is_empty() {
             let id = known.and_then(Request::usable_request_id);
-            progress.plan.request_id = id.map_or_else(|| (world.fresh_id)().into(), Rc::from);
+            progress.plan.request_id = id.map_or_else(|| (world.fresh_id)().into(), Arc::from);
             progress.plan.budget = Budget::new(self.limit_headers);
         }
         progress.audit.request_id = progress.plan.request_id.clone();
@@ -294,7 +294,7 @@ impl Policy {
     }
 
     /// Returns the routes, for the command line tool and for the log line that the filter writes when it starts.
-    pub fn routes(&self) -> &RouteTable<Rc<Rule>> {
+    pub fn routes(&self) -> &RouteTable<Arc<Rule>> {
         &self.routes.table
     }
 }

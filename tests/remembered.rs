@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic in a helper fails the test")]
 
 use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -50,7 +50,7 @@ impl Site {
         let node = source::read(document.to_string().as_bytes()).unwrap();
         let policy = Policy::from_node(&node, &|_| Some("0123456789abcdef0123456789abcdef".to_owned())).unwrap();
         let verifier = Counting { result: Cell::new(true), calls: Cell::new(0) };
-        Site { gateway: Gateway::new(Rc::new(policy), &LocalData::default()), verifier }
+        Site { gateway: Gateway::new(Arc::new(policy), &LocalData::default()), verifier }
     }
 
     /// Sends a request with this token, `seconds` after the token was issued. Returns whether the request is forwarded, and how

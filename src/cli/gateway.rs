@@ -1,7 +1,7 @@
 //! Opens a file with a gateway document, compiles it with the filter's own compiler, and expands variables in upstream URLs.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -18,7 +18,7 @@ pub struct GatewayFile {
     /// The document with typed values.
     pub document: Document,
     /// The compiled policy.
-    pub policy: Rc<Policy>,
+    pub policy: Arc<Policy>,
     /// The document as JSON for the filter. Upstream URLs contain the values of their variables.
     pub configuration: serde_json::Value,
     /// The names of the variables for secrets that are not set for this command. Such a secret was not checked.
@@ -134,7 +134,7 @@ impl GatewayFile {
             true => Some(STAND_IN.to_string()),
             false => variables.look_up(name),
         };
-        let policy = Rc::new(Policy::from_node(node, &environment)?);
+        let policy = Arc::new(Policy::from_node(node, &environment)?);
         Ok(GatewayFile { document, policy, configuration: resolved(node, variables), unset })
     }
 

@@ -145,6 +145,9 @@ pub const fn buffer_limit(largest_held_body: u64) -> u64 {
 pub const CONNECTION_BUFFER: u64 = 32 << 10;
 /// The `initial_stream_window_size` of the generated listener, which is the window of one HTTP/2 stream in bytes.
 pub const STREAM_WINDOW: u64 = 64 << 10;
+/// The maximum number of header bytes that one worker stores for requests whose bodies are still arriving. Ten thousand typical
+/// requests use a tenth of it.
+pub const MAX_KEPT_BYTES: u64 = 64 << 20;
 /// The number of bytes that Envoy may read beyond a buffer limit before it stops reading from the client.
 const ONE_READ: u64 = 128 << 10;
 
@@ -152,7 +155,6 @@ const ONE_READ: u64 = 128 << 10;
 mod tests {
     use serde_json::json;
 
-    use super::*;
     use crate::config::node::Node;
     use crate::gateway::Gateway;
     use crate::gateway::shared::LocalData;
@@ -160,6 +162,7 @@ mod tests {
     use crate::gateway::transaction::Transaction;
     use crate::gateway::waiting::StreamId;
     use crate::policy::Policy;
+    use std::sync::Arc;
     use std::time::Duration;
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -176,7 +179,7 @@ mod tests {
             "routes": [{ "path": "/a", "auth": "none", "upstream": "orders", "checks": { "json": {} } }],
         });
         let policy = Policy::from_node(&Node::from(document), &|_| None).unwrap();
-        let gateway = Gateway::new(Rc::new(policy), &LocalData::default());
+        let gateway = Gateway::new(Arc::new(policy), &LocalData::default());
         let mut host = SimulatedHost::new(Duration::from_secs(1_700_000_000));
         let mut kept = |target: &str| {
             let headers: Vec<(&[u8], &[u8])> = vec![

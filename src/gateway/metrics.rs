@@ -3,9 +3,10 @@
 //! The value of a label is a name in the policy or a word from a fixed list. It never contains data of a client, so clients
 //! cannot create counters.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::iter;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::policy::verdict::audit::{AuditRecord, Outcome};
 
@@ -14,18 +15,19 @@ use crate::policy::verdict::audit::{AuditRecord, Outcome};
 pub struct Metric {
     /// The name, which follows the Prometheus conventions and so ends with `_total`.
     pub name: &'static str,
-    /// The labels, in the order in which [`Count::statistic`] writes them.
+    /// The labels, in alphabetical order, which is also the order in which Envoy prints them.
     pub labels: &'static [&'static str],
     /// The description of the counted events, as in the reference documentation.
     pub help: &'static str,
 }
 
 /// All metrics, in the order of the reference documentation.
-pub const METRICS: [&Metric; 6] = [&REQUESTS, &REFUSALS, &RESPONSE_FAULTS, &AUTHENTICATIONS, &LIMIT_HITS, &CALLS];
+pub const METRICS: [&Metric; 7] =
+    [&REQUESTS, &REFUSALS, &RESPONSE_FAULTS, &AUTHENTICATIONS, &LIMIT_HITS, &CALLS, &PANICS];
 
 static REQUESTS: Metric = Metric {
     name: "portcullis_requests_total",
-    labels: &["route", "decision"],
+    labels: &["decision", "route"],
     help: "requests that ended, by the route and by the `decision` of the audit record",
 };
 static REFUSALS: Metric = Metric {
@@ -35,7 +37,7 @@ static REFUSALS: Metric = Metric {
 };
 static RESPONSE_FAULTS: Metric = Metric {
     name: "portcullis_response_faults_total",
-    labels: &["route", "fault"],
+    labels: &["fault", "route"],
     help: "responses of upstreams that the gateway replaced, because they could not be mapped",
 };
 static AUTHENTICATIONS: Metric = Metric {
@@ -54,21 +56,29 @@ static CALLS: Metric = Metric {
     help: "outgoing calls for key sets, polled documents and rate limits, by the Envoy cluster",
 };
 
+static PANICS: Metric = Metric {
+    name: "portcullis_panics_total",
+    labels: &[],
+    help: "requests that were refused because the code of the dynamic module panicked; each is a defect",
+};
+
 /// An event that a metric counts, with the values of its labels.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Count {
     /// A request to this route ended with this decision. The route is `None` if no route matched.
-    Request(Option<Rc<str>>, Outcome),
+    Request(Option<Arc<str>>, Outcome),
     /// A request was refused for this reason, with this HTTP status.
     Refusal(&'static str, Option<u16>),
     /// The response of this route's upstream was replaced, for this reason.
-    ResponseFault(Option<Rc<str>>, &'static str),
+    ResponseFault(Option<Arc<str>>, &'static str),
     /// A request contained a valid credential of this kind. For a token, the second field is its issuer.
-    Authentication(&'static str, Option<Rc<str>>),
+    Authentication(&'static str, Option<Arc<str>>),
     /// A request exceeded this limit. The second field shows whether the limit refused the request.
-    LimitHit(Rc<str>, LimitMode),
+    LimitHit(Arc<str>, LimitMode),
     /// An outgoing call of this kind to this cluster ended.
-    Call(&'static str, Rc<str>, CallOutcome),
+    Call(&'static str, Arc<str>, CallOutcome),
+    /// A hook of the dynamic module panicked.
+    Panic,
 }
 
 /// The action of a limit when a request exceeds it.
@@ -110,25 +120,33 @@ impl Count {
         iter::once(request).chain(accepted).chain(refusal).chain(fault).chain(enforced).chain(shadow)
     }
 
-    /// Returns the name of Envoy's counter for this event: the name of the metric, followed by `;label=value` for each label. A
-    /// missing value is written as `none`.
-    pub fn statistic(&self) -> String {
-        let status;
-        let (metric, values): (&Metric, [&str; 3]) = match self {
-            Count::Request(route, outcome) => (&REQUESTS, [or_none(route.as_deref()), outcome.name(), ""]),
+    /// Returns the metric that counts this event, and the values of its labels in their order. A missing value is `none`.
+    pub fn labelled(&self) -> (&'static Metric, Vec<Cow<'_, str>>) {
+        let name = |value: &'static str| Cow::Borrowed(value);
+        match self {
+            Count::Request(route, outcome) => (&REQUESTS, vec![name(outcome.name()), or_none(route.as_deref())]),
             Count::Refusal(reason, code) => {
-                status = code.map(|code| code.to_string());
-                (&REFUSALS, [reason, or_none(status.as_deref()), ""])
+                let status = code.map_or(or_none(None), |code| Cow::Owned(code.to_string()));
+                (&REFUSALS, vec![name(reason), status])
             }
-            Count::ResponseFault(route, fault) => (&RESPONSE_FAULTS, [or_none(route.as_deref()), fault, ""]),
+            Count::ResponseFault(route, fault) => (&RESPONSE_FAULTS, vec![name(fault), or_none(route.as_deref())]),
             Count::Authentication(credential, issuer) => {
-                (&AUTHENTICATIONS, [credential, or_none(issuer.as_deref()), ""])
+                (&AUTHENTICATIONS, vec![name(credential), or_none(issuer.as_deref())])
             }
-            Count::LimitHit(limit, mode) => (&LIMIT_HITS, [limit, mode.name(), ""]),
-            Count::Call(call, cluster, outcome) => (&CALLS, [call, cluster, outcome.name()]),
-        };
+            Count::LimitHit(limit, mode) => (&LIMIT_HITS, vec![Cow::Borrowed(&**limit), name(mode.name())]),
+            Count::Call(call, cluster, outcome) => {
+                (&CALLS, vec![name(call), Cow::Borrowed(&**cluster), name(outcome.name())])
+            }
+            Count::Panic => (&PANICS, Vec::new()),
+        }
+    }
+
+    /// Returns a name for a counter without labels that counts this event: the name of the metric, followed by `;label=value` for
+    /// each label. A missing value is written as `none`.
+    pub fn statistic(&self) -> String {
+        let (metric, values) = self.labelled();
         let mut name = metric.name.to_string();
-        for (label, value) in metric.labels.iter().zip(values) {
+        for (label, value) in metric.labels.iter().zip(&values) {
             name.extend([";", label, "="]);
             escape(&mut name, value);
         }
@@ -164,8 +182,8 @@ pub fn tag_rules() -> impl Iterator<Item = (&'static str, String)> {
     labels.into_iter().map(|label| (label, format!(r"^wasmcustom\.portcullis_.*?(;{label}=([^;]*))")))
 }
 
-fn or_none(value: Option<&str>) -> &str {
-    value.filter(|value| !value.is_empty()).unwrap_or("none")
+fn or_none(value: Option<&str>) -> Cow<'_, str> {
+    Cow::Borrowed(value.filter(|value| !value.is_empty()).unwrap_or("none"))
 }
 
 /// Appends the value of a label. Replaces each byte of a `;`, a `%` or a control character by `%` and two hexadecimal digits,
@@ -208,7 +226,7 @@ mod tests {
         assert_eq!(
             names,
             [
-                "portcullis_requests_total;route=GET /v1.0/orders%3Bx;decision=deny",
+                "portcullis_requests_total;decision=deny;route=GET /v1.0/orders%3Bx",
                 "portcullis_authentications_total;credential=token;issuer=accounts",
                 "portcullis_authentications_total;credential=certificate;issuer=none",
                 "portcullis_refusals_total;reason=rate_limited;status=429",
@@ -222,7 +240,7 @@ mod tests {
     fn a_request_that_ended_early_has_no_route_and_no_status() {
         let names: Vec<_> = Count::of_request(&AuditRecord::default()).map(|count| count.statistic()).collect();
         let expected =
-            ["requests_total;route=none;decision=deny", "refusals_total;reason=ended_before_decision;status=none"];
+            ["requests_total;decision=deny;route=none", "refusals_total;reason=ended_before_decision;status=none"];
         assert_eq!(names, expected.map(|name| format!("portcullis_{name}")));
     }
 }

@@ -24,6 +24,8 @@ use state::{SharedState, packed, unpacked};
 /// The polled documents of one policy in one worker, and the fetches that the host must start.
 #[derive(Debug, Default)]
 pub struct Polling {
+    /// Whether this gateway fetches documents. Otherwise it only uses the documents that another gateway fetches.
+    fetches: bool,
     watched: Vec<WatchedDocument>,
     /// The fetches for which this worker took the lease, and which the host has not started yet.
     ready: VecDeque<Call>,
@@ -61,14 +63,14 @@ impl Polling {
     /// Starts to poll every document of `polled`. Creates the states that are missing in shared data. Without a state, several
     /// workers could take the first lease of a document, because a write to a missing key succeeds with any expected version
     /// (envoy-facts §2.14).
-    pub fn new(polled: &Polled, shared: &dyn SharedData) -> Polling {
+    pub fn new(polled: &Polled, shared: &dyn SharedData, fetches: bool) -> Polling {
         let watched: Vec<WatchedDocument> = polled.plans().map(|(id, plan)| WatchedDocument::new(id, plan)).collect();
         for one in &watched {
             if shared.get(&one.state_key).is_none() {
                 SharedState::default().share(&one.state_key, shared);
             }
         }
-        Polling { watched, ready: VecDeque::new() }
+        Polling { fetches, watched, ready: VecDeque::new() }
     }
 
     /// Returns the next fetch to start.
@@ -89,6 +91,9 @@ impl Polling {
         for watched in &mut self.watched {
             let (state, version) = SharedState::read(&watched.state_key, shared);
             changed |= watched.take_over(polled, state, shared, commands);
+            if !self.fetches {
+                continue;
+            }
             let Some(timeout) = polled.plan(watched.id).map(|plan| plan.timeout) else { continue };
             // A lease also ends if its start is in the future. In this case, the clock was set back after a worker took the
             // lease.

@@ -1,7 +1,7 @@
 //! Schedules the calls to rate limit services: at most 100 at a time in one worker, and at most one for each bucket.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::{Answer, Call, CallId, CallRequest};
@@ -15,7 +15,7 @@ use crate::policy::verdict::wait::LeaseId;
 #[derive(Debug, Default)]
 pub struct QuotaCalls {
     /// The running calls by bucket. Each call has its service, and the time after which the worker no longer expects the result.
-    running: HashMap<LeaseId, (Duration, Rc<Service>)>,
+    running: HashMap<LeaseId, (Duration, Arc<Service>)>,
     /// Whether Envoy could not start a call while others were running, probably because the cluster reached its limit of
     /// concurrent requests. While this is set, no call starts until another call ends.
     is_full: bool,

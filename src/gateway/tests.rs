@@ -1,6 +1,6 @@
 //! Tests of limits with `store: global`, which a rate limit service counts.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ impl TestSite {
         let mut host = SimulatedHost::new(Duration::from_secs(1_700_000_000));
         host.stream.peer.address = Some([192, 0, 2, 1].into());
         TestSite {
-            gateway: Gateway::new(Rc::new(policy), &LocalData::default()),
+            gateway: Gateway::new(Arc::new(policy), &LocalData::default()),
             host,
             policies: String::new(),
             counted: Vec::new(),
@@ -244,7 +244,7 @@ fn a_refusal_keeps_the_shadow_limits_that_would_have_refused() {
     let (status, limits, _) = site.request(|_| Ok(REFUSED.to_vec()));
     assert_eq!((status, limits.as_str()), (429, "b a -"));
     let counted = [
-        "requests_total;route=ANY /a;decision=deny",
+        "requests_total;decision=deny;route=ANY /a",
         "refusals_total;reason=rate_limited;status=429",
         "limit_hits_total;limit=b;mode=enforced",
         "limit_hits_total;limit=a;mode=shadow",

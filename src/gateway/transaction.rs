@@ -5,7 +5,7 @@
 mod response;
 mod steps;
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::body::BodyState;
@@ -28,7 +28,7 @@ pub type Headers<'h> = &'h [(&'h [u8], &'h [u8])];
 /// The state of one request and its response.
 ///
 /// ```
-/// use std::rc::Rc;
+/// use std::sync::Arc;
 /// use std::time::Duration;
 ///
 /// use portcullis::config::source;
@@ -43,7 +43,7 @@ pub type Headers<'h> = &'h [(&'h [u8], &'h [u8])];
 /// let document = br#"{ "version": "1.0", "routes": [{ "path": "/health", "auth": "none", "response": {} }] }"#;
 /// let node = source::read(document)?;
 /// let policy = Policy::from_node(&node, &|_| None).map_err(|problems| format!("{problems:?}"))?;
-/// let gateway = Gateway::new(Rc::new(policy), &LocalData::default());
+/// let gateway = Gateway::new(Arc::new(policy), &LocalData::default());
 ///
 /// let mut host = SimulatedHost::new(Duration::from_secs(1_800_000_000));
 /// let mut transaction = Transaction::new(StreamId(1));
@@ -63,7 +63,7 @@ pub struct Transaction {
     replacement_reply: Option<Reply>,
     /// The target that the client sent; `None` if `:path` still contains it. The gateway removes credentials in the query from
     /// `:path` while a request waits.
-    own_target: Option<Rc<[u8]>>,
+    own_target: Option<Arc<[u8]>>,
     /// Whether the proxy holds the request, according to the last result of [`Transaction::flow`].
     is_held: bool,
     /// The state of the response while the proxy holds it; `None` if the proxy does not hold the response.

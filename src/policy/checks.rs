@@ -8,7 +8,7 @@ pub mod media_type;
 pub mod meter;
 pub mod parameter;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::request::{Request, SingleValue};
 use super::verdict::rejection::{Finding, Rejection, RejectionKind};
@@ -28,11 +28,11 @@ pub struct Checks {
     pub(super) headers: u64,
     pub(super) content_types: Vec<MediaRange>,
     /// The accepted content types, as the value of the `Accept` header in the reply with status 415.
-    pub(super) accept: Rc<str>,
+    pub(super) accept: Arc<str>,
     pub(super) query: Vec<ParameterCheck>,
     pub(super) other_query: bool,
     pub(super) header_values: Vec<ParameterCheck>,
-    pub(super) body: Option<Rc<BodyCheck>>,
+    pub(super) body: Option<Arc<BodyCheck>>,
 }
 
 /// How to handle the body of a forwarded request.
@@ -45,7 +45,7 @@ pub enum BodyPlan {
     /// Hold the request until the whole body has arrived and has passed its check.
     Read {
         /// The check that the body must pass.
-        check: Rc<BodyCheck>,
+        check: Arc<BodyCheck>,
         /// `true` if the content type is JSON and the route has checks for JSON bodies.
         is_json: bool,
     },

@@ -17,7 +17,7 @@ mod schemas;
 pub mod sent_headers;
 mod sharing;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Policy;
 use super::authority::authorize::Requirements;
@@ -58,7 +58,7 @@ impl Policy {
     fn compile(document: &Document, environment: Environment<'_>, problems: &mut Problems) -> Policy {
         let mut scopes = ScopeRegistry::default();
         let issuers = Issuers::compile(document, environment, problems);
-        let permissions = Rc::new(PermissionRegistry::compile(document, problems));
+        let permissions = Arc::new(PermissionRegistry::compile(document, problems));
         let mut plans = issuers.plans.clone();
         let revocation = revocation::compile(document.revocation.as_ref(), &document.issuers, &mut plans, problems);
         let cors = document.cors.as_ref().map(|cors| CorsPolicy::compile(cors, problems).into());

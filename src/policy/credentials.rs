@@ -21,7 +21,7 @@ pub mod token_cache;
 pub mod token_places;
 pub mod verify_token;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::authority::authorize::Requirements;
 use super::authority::identity::IdentityHeaders;
@@ -47,15 +47,15 @@ use verify_token::Authenticator;
 /// The credentials that a policy accepts, and the data to verify them.
 #[derive(Debug)]
 pub(super) struct Credentials {
-    pub(super) issuers: Rc<[Issuer]>,
+    pub(super) issuers: Arc<[Issuer]>,
     /// The places in a request that may contain tokens.
     pub(super) token_sources: Vec<TokenSource>,
     pub(super) key_places: KeyPlaces,
     pub(super) clients: Clients,
     pub(super) revocation: Option<Revocation>,
-    pub(super) scopes: Rc<ScopeRegistry>,
-    pub(super) permissions: Rc<PermissionRegistry>,
-    pub(super) identity: Rc<IdentityHeaders>,
+    pub(super) scopes: Arc<ScopeRegistry>,
+    pub(super) permissions: Arc<PermissionRegistry>,
+    pub(super) identity: Arc<IdentityHeaders>,
 }
 
 /// The parts of a request and of its route that authentication needs.
@@ -146,7 +146,7 @@ impl Credentials {
         presented: AuthenticationInput<'_, '_>,
         world: &mut World<'_>,
         progress: &mut Progress,
-    ) -> Result<Option<Rc<Caller>>, Stop> {
+    ) -> Result<Option<Arc<Caller>>, Stop> {
         let AuthenticationInput { rule, parts, request, target, .. } = presented;
         let found = token_places::find(request, target.query(), &self.token_sources);
         let found = found.map_err(|rejection| after_authentication(rule, rejection.into(), parts, world))?;
@@ -178,7 +178,7 @@ impl Credentials {
         presented: AuthenticationInput<'_, '_>,
         world: &mut World<'_>,
         progress: &mut Progress,
-    ) -> Result<Option<Rc<Caller>>, Stop> {
+    ) -> Result<Option<Arc<Caller>>, Stop> {
         let found = self.key_places.find(presented.request, presented.target.query())?;
         let Some(key) = found else { return Ok(None) };
         let caller = self.clients.by_key(&key, presented.parts.received_at, world);
@@ -190,7 +190,7 @@ impl Credentials {
         presented: AuthenticationInput<'_, '_>,
         world: &mut World<'_>,
         progress: &mut Progress,
-    ) -> Result<Option<Rc<Caller>>, Stop> {
+    ) -> Result<Option<Arc<Caller>>, Stop> {
         let Some(shown) = world.peer.certificate() else { return Ok(None) };
         let caller = self.clients.by_certificate(&shown, presented.parts.received_at, world);
         presented.settle(caller, &[], world, progress).map(Some)
@@ -203,11 +203,11 @@ impl AuthenticationInput<'_, '_> {
     /// address.
     fn settle(
         &self,
-        caller: Result<Rc<Caller>, Stop>,
+        caller: Result<Arc<Caller>, Stop>,
         shown: &[u8],
         world: &mut World<'_>,
         progress: &mut Progress,
-    ) -> Result<Rc<Caller>, Stop> {
+    ) -> Result<Arc<Caller>, Stop> {
         match caller {
             Ok(caller) => {
                 note(&caller, world);

@@ -6,7 +6,7 @@ pub mod rate_limit_client;
 pub mod set;
 pub mod shared_limit;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::authority::authorize::Grant;
 use super::pipeline::progress::Progress;
@@ -89,13 +89,13 @@ pub(super) fn subject<'s>(rule: Option<&'s Rule>, parts: &RequestParts<'s>, peer
     Subject { peer, headers: parts.headers, route: rule.map_or("", |rule| &rule.name), caller: None }
 }
 
-fn charges<'l>(limits: &'l [Rc<Limit>], subject: &Subject<'_>, world: &World<'_>) -> Vec<Charge<'l>> {
+fn charges<'l>(limits: &'l [Arc<Limit>], subject: &Subject<'_>, world: &World<'_>) -> Vec<Charge<'l>> {
     let hash_key = world.limits.hash_key();
     limits.iter().filter_map(|limit| limit.charge(subject, hash_key)).collect()
 }
 
 pub(super) fn spend(
-    limits: &[Rc<Limit>],
+    limits: &[Arc<Limit>],
     subject: &Subject<'_>,
     world: &mut World<'_>,
     progress: &mut Progress,

@@ -6,7 +6,7 @@
 mod content;
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use content::{DocumentKind, PolledContent};
@@ -77,7 +77,7 @@ struct StoredDocument {
 #[derive(Debug)]
 pub enum Availability<T> {
     /// The document is usable. The number is its generation, which increases with every change of the document.
-    Usable(Rc<T>, u64),
+    Usable(Arc<T>, u64),
     /// The document is missing or too old. The request may wait until this time, since the Unix epoch.
     Wait(Duration),
     /// The document is missing or too old, and the request must not wait for it.
@@ -134,14 +134,14 @@ impl Polled {
         id: PolledId,
         received_at: Duration,
         now: Duration,
-        pick: fn(&PolledContent) -> Option<&Rc<T>>,
+        pick: fn(&PolledContent) -> Option<&Arc<T>>,
     ) -> Availability<T> {
         let Some(document) = self.documents.get(id.0) else { return Availability::Unavailable };
         if let Some(content) = document.usable(now).and_then(|held| pick(&held.content)) {
             return Availability::Usable(content.clone(), document.generation);
         }
         let until = received_at + document.plan.wait;
-        if document.attempted_since(received_at) || now >= until {
+        if document.has_answered(received_at) || now >= until {
             Availability::Unavailable
         } else {
             Availability::Wait(until)
@@ -174,11 +174,18 @@ impl Polled {
         let document = self.documents.get_mut(id.0)?;
         let until = received_at + document.plan.wait;
         let cooling = document.attempted_at.is_some_and(|at| now < at + document.plan.cool_down);
-        if cooling || document.attempted_since(received_at) || now >= until {
+        if cooling || document.has_answered(received_at) || now >= until {
             return None;
         }
         document.wanted = true;
         Some(until)
+    }
+
+    /// Marks a document as due. If it was fetched a short time ago, the fetch starts after the cool-down.
+    pub fn mark_wanted(&mut self, id: PolledId) {
+        if let Some(document) = self.documents.get_mut(id.0) {
+            document.wanted = true;
+        }
     }
 
     /// Returns `true` if a fetch is due, because the document is missing or old, or because a request needs a newer document.
@@ -240,6 +247,12 @@ impl PolledDocument {
             self.attempted_at = Some(now);
             self.held.iter_mut().for_each(|held| held.fetched_at = held.fetched_at.min(now));
         }
+    }
+
+    /// Returns `true` if a fetch has ended since a request was received. Gateways share the ends of fetches in milliseconds, so a
+    /// fetch that ended in the same millisecond counts.
+    fn has_answered(&self, received_at: Duration) -> bool {
+        self.attempted_at.is_some_and(|at| at.as_millis() >= received_at.as_millis())
     }
 
     fn attempted_since(&self, time: Duration) -> bool {

@@ -1,7 +1,7 @@
 //! Implements the gateway of the native cases: it runs the filter's core on a simulated host and imitates the upstream.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
@@ -49,7 +49,7 @@ pub fn open(policy: &Value, env: &[(String, String)]) -> Result<Box<dyn Gateway>
     })?;
     let mut host = SimulatedHost::new(Duration::ZERO);
     host.id = |n| format!("native-{n}");
-    let gateway = portcullis::gateway::Gateway::new(Rc::new(policy), &LocalData::default());
+    let gateway = portcullis::gateway::Gateway::new(Arc::new(policy), &LocalData::default());
     Ok(Box::new(CoreGateway { gateway, host, published: BTreeMap::new(), fetches: 0, requests: 0 }))
 }
 

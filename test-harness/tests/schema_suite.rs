@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use portcullis::policy::checks::body::{Body, BodyCheck, JsonCheck};
@@ -86,7 +86,7 @@ fn holds(group: &Group, test: &Test, remotes: &[(String, Value)]) -> Result<()> 
     }
     let schema = library.compile("schemas:///tested").map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     let bounds = Bounds { depth: MAX_DEPTH, values: 10_000 };
-    let json = JsonCheck { required: true, bounds, case_variants: true, schema: Some(Rc::new(schema)) };
+    let json = JsonCheck { required: true, bounds, case_variants: true, schema: Some(Arc::new(schema)) };
     let check = BodyCheck { most_bytes: 1 << 20, json: Some(json) };
     match check.judge(Body::Whole(test.data.to_string().as_bytes()), true) {
         Ok(()) => ensure!(test.valid, "the gateway accepts the value"),

@@ -123,6 +123,8 @@ fn third_party_names_stay_in_their_places() {
 /// file and repeats the names of that file.
 #[test]
 fn no_two_types_share_a_name() {
+    // The hosts are alternatives with the same structure, so their types may have the same names.
+    let place = |path: &str| if path.starts_with("src/hosts/") { "src/hosts" } else { path }.to_owned();
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (path, text) in sources().files.iter().filter(|(path, _)| !ALTERNATIVES.contains(&path.as_str())) {
         for line in text.lines() {
@@ -135,7 +137,7 @@ fn no_two_types_share_a_name() {
             };
             let is_associated = words[at] == "type" && line.starts_with(' ');
             if let Some(name) = words.get(at + 1).filter(|_| !is_associated) {
-                found.entry((*name).to_owned()).or_default().insert(path.clone());
+                found.entry((*name).to_owned()).or_default().insert(place(path));
             }
         }
     }

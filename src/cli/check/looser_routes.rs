@@ -6,7 +6,7 @@
 //! compared, because different upstreams serve different resources.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::overlaps::{ExampleRequest, example, spelling, title};
 use super::requirements::{has_caller, missing, missing_on_public_path};
@@ -68,14 +68,14 @@ struct RouteIndex<'d> {
 impl<'d> RouteIndex<'d> {
     fn of(document: &'d Document, policy: &'d Policy) -> RouteIndex<'d> {
         // The policy lists its rules in the order of the document's routes, so a rule and its route have the same index.
-        let rules = policy.routes().iter().map(|(_, rule)| Rc::as_ptr(rule));
+        let rules = policy.routes().iter().map(|(_, rule)| Arc::as_ptr(rule));
         RouteIndex { document, policy, by_rule: rules.zip(&document.routes).collect() }
     }
 
     fn route(&self, request: &ExampleRequest) -> Option<&'d Route> {
         let method = Method::parse(&request.method).ok()?;
         match self.policy.routes().find(&request.host, &request.path, &method) {
-            RouteMatch::Route { value, .. } => self.by_rule.get(&Rc::as_ptr(value)).copied(),
+            RouteMatch::Route { value, .. } => self.by_rule.get(&Arc::as_ptr(value)).copied(),
             RouteMatch::MethodNotAllowed { .. } | RouteMatch::NotFound => None,
         }
     }

@@ -1,6 +1,6 @@
 //! Finds requests that match two routes, and reports which of the two routes the compiled policy selects.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::config::auth::Auth;
 use crate::config::document::{Document, Route};
@@ -96,7 +96,7 @@ fn winner<'d>(request: &ExampleRequest, document: &'d Document, policy: &Policy)
     let RouteMatch::Route { value, .. } = policy.routes().find(&request.host, &request.path, &method) else {
         return None;
     };
-    let index = policy.routes().iter().position(|(_, rule)| Rc::ptr_eq(rule, value))?;
+    let index = policy.routes().iter().position(|(_, rule)| Arc::ptr_eq(rule, value))?;
     document.routes.get(index)
 }
 

@@ -1,7 +1,7 @@
 //! Finds the clients that can use a route, by simulating one request for each set of credentials that a client can send.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ struct CredentialVerdict {
 #[derive(Clone, Default)]
 struct CredentialSet {
     names: Vec<String>,
-    token: Option<Rc<HypotheticalToken>>,
+    token: Option<Arc<HypotheticalToken>>,
     key: Option<String>,
     certificate: Option<crate::policy::request::peer::Certificate>,
 }
@@ -94,7 +94,7 @@ fn credential_sets_of_kind(
 ) -> Result<Vec<CredentialSet>, Failure> {
     if kind == CredentialKind::Token {
         let token = |issuer| {
-            let token = Some(Rc::new(all_clients.token(client, issuer, route, now)?));
+            let token = Some(Arc::new(all_clients.token(client, issuer, route, now)?));
             let certificate = bound_to(client, issuer);
             let bound = if certificate.is_some() { " bound to its certificate" } else { "" };
             let names = vec![format!("a token from issuer {}{bound}", issuer.name.value)];

@@ -132,7 +132,7 @@ const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
+    use std::sync::Arc;
 
     use serde_json::json;
 
@@ -163,7 +163,7 @@ mod tests {
                     "jsonapi": { "type": "orders", "max_bytes": 1_000 } }],
             });
             let policy = Policy::from_node(&Node::from(document), &|_| None).unwrap();
-            let gateway = Gateway::new(Rc::new(policy), &LocalData::default());
+            let gateway = Gateway::new(Arc::new(policy), &LocalData::default());
             let mut host = SimulatedHost::new(Duration::from_secs(1_700_000_000));
             let mut transaction = Transaction::new(StreamId(1));
             let headers: &[(&[u8], &[u8])] =

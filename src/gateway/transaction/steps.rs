@@ -1,7 +1,7 @@
 //! The steps of a transaction: decide the request, inspect its body, apply the decision, and enter the next stage.
 
 use std::borrow::Cow;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Headers, Stage, Transaction};
@@ -239,7 +239,7 @@ impl Transaction {
         let Some((_, target)) = headers.iter().find(|(name, _)| *name == PATH.as_bytes()) else { return };
         if let Some(cleaned) = gateway.policy.without_query_secrets(target) {
             commands.push(Command::EditRequest(vec![HeaderEdit::Set(PATH.into(), cleaned.into())]));
-            self.own_target = Some(Rc::from(*target));
+            self.own_target = Some(Arc::from(*target));
         }
     }
 

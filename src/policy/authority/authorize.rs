@@ -2,7 +2,7 @@
 //!
 //! Only this module can create a [`Grant`], which is needed to forward or answer a request.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::circumstances::{Circumstances, Facts};
 use super::condition::Condition;
@@ -31,7 +31,7 @@ pub struct Requirements {
     /// 401.
     pub permission_denied: RejectionKind,
     /// The scopes for a challenge (RFC 6750 §3): all scopes of `scopes` and `any_scope`, separated by spaces.
-    pub scope_text: Rc<str>,
+    pub scope_text: Arc<str>,
     /// The claims that the caller must have, each with the accepted values.
     pub require_claims: Vec<RequiredClaim>,
     /// The compiled `when` conditions, which must all be true.

@@ -25,7 +25,7 @@ mod value;
 mod weekday;
 
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use network::Network;
 use value::Val;
@@ -37,7 +37,7 @@ pub use occurrences::Occurrences;
 /// A compiled condition, ready to be evaluated for each request.
 #[derive(Debug)]
 pub struct Condition {
-    text: Rc<str>,
+    text: Arc<str>,
     test: Test,
 }
 
@@ -155,7 +155,7 @@ impl Condition {
     }
 
     /// Returns the source text of the condition.
-    pub fn text(&self) -> &Rc<str> {
+    pub fn text(&self) -> &Arc<str> {
         &self.text
     }
 

@@ -3,7 +3,7 @@
 //! On every route, the gateway removes identity headers that the client sent, in every spelling that an upstream may accept.
 
 use std::fmt::Write;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -20,17 +20,17 @@ use crate::policy::verdict::edit::HeaderEdit;
 pub struct IdentityHeaders {
     headers: Vec<CompiledHeader>,
     /// Headers that only the gateway may set.
-    reserved: Vec<Rc<str>>,
+    reserved: Vec<Arc<str>>,
     /// Headers that the policy reads. If a client sends such a header in another spelling, the filter removes it.
-    read: Vec<Rc<str>>,
+    read: Vec<Arc<str>>,
     /// The names in `read` that are not [usual](is_usual). Two different usual names are never two spellings of one header, so a
     /// usual name from a client is compared only with these names.
-    unusual: Vec<Rc<str>>,
+    unusual: Vec<Arc<str>>,
 }
 
 #[derive(Debug)]
 struct CompiledHeader {
-    name: Rc<str>,
+    name: Arc<str>,
     from: Attribute,
     required: bool,
 }
@@ -41,7 +41,7 @@ pub struct Identity {
     /// The edits that set the identity headers in the request to the upstream.
     pub edits: Vec<HeaderEdit>,
     /// The caller's permissions as text, for Envoy's filter state. Later filters and the access log can read them there.
-    pub filter_state: Option<Rc<str>>,
+    pub filter_state: Option<Arc<str>>,
     /// The first required claim or attribute that is missing or cannot be sent in a header.
     pub missing: Option<String>,
 }
@@ -65,7 +65,7 @@ impl IdentityHeaders {
     /// headers that a client may send, but only in the spelling in this list.
     pub fn compile<'h>(
         headers: &[IdentityHeader],
-        reserved: impl Iterator<Item = &'h Rc<str>>,
+        reserved: impl Iterator<Item = &'h Arc<str>>,
         read: impl Iterator<Item = &'h str>,
     ) -> IdentityHeaders {
         let compile = |h: &IdentityHeader| CompiledHeader {
@@ -75,7 +75,7 @@ impl IdentityHeaders {
         };
         let headers: Vec<CompiledHeader> = headers.iter().map(compile).collect();
         let reserved = headers.iter().map(|header| header.name.clone()).chain(reserved.cloned()).collect();
-        let read: Vec<Rc<str>> = read.chain(SINGLE_SPELLING).map(Rc::from).collect();
+        let read: Vec<Arc<str>> = read.chain(SINGLE_SPELLING).map(Arc::from).collect();
         let unusual = read.iter().filter(|name| !is_usual(&***name)).cloned().collect();
         IdentityHeaders { headers, reserved, read, unusual }
     }
@@ -145,7 +145,7 @@ fn attribute(what: ClientAttribute, client_id: Option<&str>, client: Option<&Cli
     }
 }
 
-fn is_one_of(names: &[Rc<str>], sent: &[u8]) -> bool {
+fn is_one_of(names: &[Arc<str>], sent: &[u8]) -> bool {
     names.iter().any(|name| is_same_cgi_variable(sent, &**name))
 }
 

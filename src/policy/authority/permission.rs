@@ -8,7 +8,7 @@ mod claims;
 #[cfg(not(target_family = "wasm"))]
 mod properties;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::identity::Identity;
 use super::permission_set::PermissionSet;
@@ -25,14 +25,14 @@ pub struct PermissionRegistry {
     domains: Vec<Domain>,
     /// The number of 64-bit words in a set: one word per domain, and more words for a domain with bits above 63.
     words: usize,
-    headers: Vec<(Rc<str>, PermissionForm)>,
+    headers: Vec<(Arc<str>, PermissionForm)>,
     filter_state: Option<PermissionForm>,
 }
 
 /// A domain of permissions. In every permission set, the words of the domain start at the index `first`.
 #[derive(Debug)]
 struct Domain {
-    name: Rc<str>,
+    name: Arc<str>,
     first: usize,
     /// The mask of all bits that have a name. A token's other bits grant nothing.
     defined: Vec<u64>,
@@ -42,7 +42,7 @@ struct Domain {
 /// A permission and its bit: the index of a word in a set, and a mask for that word.
 #[derive(Clone, Debug)]
 struct NamedPermission {
-    name: Rc<str>,
+    name: Arc<str>,
     word: usize,
     mask: u64,
 }
@@ -129,7 +129,7 @@ impl PermissionRegistry {
         if set.is_empty() {
             return;
         }
-        let edit = |(name, form): &(Rc<str>, PermissionForm)| {
+        let edit = |(name, form): &(Arc<str>, PermissionForm)| {
             HeaderEdit::Set(name.clone().into(), self.format(set, *form).into_bytes().into())
         };
         identity.edits.extend(self.headers.iter().map(edit));
@@ -145,7 +145,7 @@ impl PermissionRegistry {
     }
 
     /// Iterates over the permission headers, which only the gateway may set.
-    pub fn headers(&self) -> impl Iterator<Item = &Rc<str>> {
+    pub fn headers(&self) -> impl Iterator<Item = &Arc<str>> {
         self.headers.iter().map(|(name, _)| name)
     }
 

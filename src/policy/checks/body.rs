@@ -1,6 +1,6 @@
 //! Body checks: the size, and for JSON the depth, the number of values, the schema, and ambiguous content.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::policy::verdict::rejection::{Finding, Rejection, RejectionKind};
 use crate::strict_json;
@@ -26,7 +26,7 @@ pub struct JsonCheck {
     /// Whether an object may have two members whose names differ only in case.
     pub case_variants: bool,
     /// The schema that the body must match; `None` if any JSON is accepted.
-    pub schema: Option<Rc<Schema>>,
+    pub schema: Option<Arc<Schema>>,
 }
 
 /// A received body, or the reason why the filter cannot check it.

@@ -3,6 +3,7 @@
 //! For report-only checks of JSON, [`BodyMeter`] also copies the body and checks the copy at the end.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::body::{Body, BodyCheck, too_large};
 use crate::policy::limits::memory::{ByteBound, HeldBytes};
@@ -12,7 +13,7 @@ use crate::policy::verdict::rejection::Rejection;
 /// Counts the bytes of one forwarded body, and checks them as `kind` specifies.
 #[derive(Debug)]
 pub struct BodyMeter {
-    check: Rc<BodyCheck>,
+    check: Arc<BodyCheck>,
     passed: u64,
     kind: MeterKind,
 }
@@ -36,12 +37,12 @@ struct BodyCopy {
 impl BodyMeter {
     /// Creates a meter that enforces the maximum size. A gRPC request needs it, because it is forwarded although it may declare
     /// no length.
-    pub(super) fn new(check: Rc<BodyCheck>) -> BodyMeter {
+    pub(super) fn new(check: Arc<BodyCheck>) -> BodyMeter {
         BodyMeter { check, passed: 0, kind: MeterKind::CutsOff }
     }
 
     /// Creates a report-only meter. If `is_json` is set, the meter also copies the body for the checks of JSON.
-    pub(super) fn listening(check: Rc<BodyCheck>, is_json: bool) -> BodyMeter {
+    pub(super) fn listening(check: Arc<BodyCheck>, is_json: bool) -> BodyMeter {
         BodyMeter {
             check,
             passed: 0,
@@ -127,7 +128,7 @@ mod tests {
             case_variants: true,
             schema: None,
         };
-        BodyMeter::listening(Rc::new(BodyCheck { most_bytes, json: Some(json) }), is_json)
+        BodyMeter::listening(Arc::new(BodyCheck { most_bytes, json: Some(json) }), is_json)
     }
 
     /// Passes `body` to the meter in parts of the given size.

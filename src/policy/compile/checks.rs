@@ -1,6 +1,6 @@
 //! Compiles `checks`: settings of a route override those of the document, and impossible checks are rejected.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::super::checks::Checks;
 use super::super::checks::body::{BodyCheck, JsonCheck};
@@ -50,7 +50,7 @@ pub(super) fn check_section(section: &Section, problems: &mut Problems) {
 
 /// Returns the checks of a route; `None` if there is nothing to check. If `own` omits a setting, the setting of `document`
 /// applies.
-pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas: &Schemas) -> Option<Rc<Checks>> {
+pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas: &Schemas) -> Option<Arc<Checks>> {
     let sections = [own, document];
     let sections = || sections.iter().flatten();
     let bound = |at: &Option<At<u64>>| at.as_ref().map(|at| at.value);
@@ -75,9 +75,9 @@ pub(super) fn compile(document: Option<&Section>, own: Option<&Section>, schemas
         query: compile_parameters(sections().find_map(|s| s.query.as_deref()), false),
         other_query: sections().find_map(|s| s.other_query).unwrap_or(OTHER_QUERY.default == "allow"),
         header_values: compile_parameters(sections().find_map(|s| s.headers.as_deref()), true),
-        body: most_bytes.map(|most_bytes| Rc::new(BodyCheck { most_bytes, json })),
+        body: most_bytes.map(|most_bytes| Arc::new(BodyCheck { most_bytes, json })),
     };
-    sections().next().map(|_| Rc::new(checks))
+    sections().next().map(|_| Arc::new(checks))
 }
 
 fn compile_json(section: &JsonBody, schemas: &Schemas) -> JsonCheck {

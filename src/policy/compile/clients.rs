@@ -3,7 +3,7 @@
 mod reader;
 mod unique;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -31,13 +31,13 @@ use crate::policy::verdict::wait::PolledId;
 /// The parts of the configuration document that are needed to compile clients.
 #[derive(Clone, Debug)]
 pub(super) struct ClientContext {
-    pub(super) environment: Option<Rc<str>>,
-    pub(super) issuers: Rc<[Issuer]>,
-    pub(super) scopes: Rc<ScopeRegistry>,
-    pub(super) permissions: Rc<PermissionRegistry>,
-    pub(super) identity: Rc<IdentityHeaders>,
+    pub(super) environment: Option<Arc<str>>,
+    pub(super) issuers: Arc<[Issuer]>,
+    pub(super) scopes: Arc<ScopeRegistry>,
+    pub(super) permissions: Arc<PermissionRegistry>,
+    pub(super) identity: Arc<IdentityHeaders>,
     /// The names of the plans that the document defines. If the list is empty, a client's plan is only a label for upstreams.
-    pub(super) plans: Rc<[Rc<str>]>,
+    pub(super) plans: Arc<[Arc<str>]>,
 }
 
 /// Compiles the clients of the configuration document, and the reader of the polled client document. Adds a poll plan for the
@@ -47,11 +47,11 @@ pub(super) fn compile(
     around: &ClientContext,
     plans: &mut Vec<PollPlan>,
     problems: &mut Problems,
-) -> (Clients, Option<Rc<ClientReader>>) {
+) -> (Clients, Option<Arc<ClientReader>>) {
     let taken = unique::check(&document.clients, &UsedNames::new(), problems);
     let own = ClientDirectory::compile(&document.clients, around, problems).into();
     let reader = document.clients_from.as_ref().map(|from| {
-        let reader = Rc::new(ClientReader { around: around.clone(), taken, most_entries: from.max_entries });
+        let reader = Arc::new(ClientReader { around: around.clone(), taken, most_entries: from.max_entries });
         plans.push(plan(&from.document, DocumentKind::Clients(reader.clone())));
         reader
     });
@@ -64,7 +64,7 @@ impl ClientDirectory {
     fn compile(written: &[client::ClientSettings], around: &ClientContext, problems: &mut Problems) -> ClientDirectory {
         let mut directory = ClientDirectory::default();
         for client in written {
-            let compiled = Rc::new(around.client(client, problems));
+            let compiled = Arc::new(around.client(client, problems));
             directory.clients.insert(compiled.id.clone(), compiled.clone());
             for key in &client.keys {
                 let caller = around.caller(&compiled, Proof::ApiKey(key.id.as_str().into()));
@@ -74,14 +74,14 @@ impl ClientDirectory {
                     in_environment: environment.is_some() && environment == around.environment.as_deref(),
                     revoked: key.revoked.is_some(),
                     period: key.period,
-                    caller: Rc::new(caller),
+                    caller: Arc::new(caller),
                 };
                 directory.keys.insert(key.prefix.as_str().into(), key_compiled);
             }
             if client.certificates.is_empty() {
                 continue;
             }
-            let caller = Rc::new(around.caller(&compiled, Proof::Certificate));
+            let caller = Arc::new(around.caller(&compiled, Proof::Certificate));
             for evidence in &client.certificates {
                 let (known, caller) = (&mut directory.certificates, caller.clone());
                 match &evidence.value {
@@ -144,7 +144,7 @@ impl ClientContext {
     }
 
     /// Builds the caller that is authenticated by a key or certificate of this client.
-    fn caller(&self, client: &Rc<Client>, proof: Proof) -> Caller {
+    fn caller(&self, client: &Arc<Client>, proof: Proof) -> Caller {
         let permissions = client.permissions.clone().unwrap_or_default();
         let mut identity = self.identity.of(&Value::Null, Some(&client.id), Some(client));
         self.permissions.add_to_identity(&permissions, &mut identity);

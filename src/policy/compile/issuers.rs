@@ -1,6 +1,6 @@
 //! Compiles `issuers`: parses keys, checks the algorithms for these keys, and assigns an index to each place of tokens.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::super::polled::{DocumentKind, PollPlan};
 use crate::config::document;
@@ -85,13 +85,13 @@ impl Issuers {
                     for key in skipped {
                         problems.add(&keys.place, key.to_string());
                     }
-                    IssuerKeys::Local(Rc::new(set))
+                    IssuerKeys::Local(Arc::new(set))
                 }
                 Err(fault) => refuse(keys, fault.to_string(), problems),
             },
             IssuerKeySettings::Secret { env } => match environment(env).filter(|secret| !secret.is_empty()) {
                 Some(secret) => match KeySet::from_secret(secret.as_bytes()) {
-                    Ok(set) => IssuerKeys::Local(Rc::new(set)),
+                    Ok(set) => IssuerKeys::Local(Arc::new(set)),
                     Err(weak) => refuse(keys, format!("variable `{env}`: {weak}"), problems),
                 },
                 None => refuse(keys, format!("the variable `{env}` is not set"), problems),
@@ -160,5 +160,5 @@ pub(super) fn unknown<'w>(what: &str, written: &str, declared: impl Iterator<Ite
 
 fn refuse(keys: &At<IssuerKeySettings>, message: String, problems: &mut Problems) -> IssuerKeys {
     problems.add(&keys.place, message);
-    IssuerKeys::Local(Rc::new(KeySet::default()))
+    IssuerKeys::Local(Arc::new(KeySet::default()))
 }

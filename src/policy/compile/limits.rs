@@ -1,7 +1,7 @@
 //! Compiles `plans` and `limits`: converts rates to numbers, resolves names, and assigns ids to the tables of counts.
 
 use std::collections::HashSet;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::issuers::unknown;
@@ -27,7 +27,7 @@ pub(super) struct Limits<'d> {
 /// A limit at the top level of the document. It applies to all routes, or to the routes that it names.
 struct DocumentLimit<'d> {
     written: &'d written::LimitSettings,
-    compiled: Rc<Limit>,
+    compiled: Arc<Limit>,
 }
 
 /// The name of a plan, and its windows. For a limit without plans, the name is empty.
@@ -86,7 +86,7 @@ impl<'d> Limits<'d> {
     }
 
     /// Checks that every route named by a limit exists.
-    pub(super) fn check_routes(&self, routes: &[Rc<str>], problems: &mut Problems) {
+    pub(super) fn check_routes(&self, routes: &[Arc<str>], problems: &mut Problems) {
         for limit in &self.document.limits {
             for name in limit.routes.iter().flatten().filter(|name| routes.iter().all(|r| **r != *name.value)) {
                 problems.add(&name.place, unknown("route", &name.value, routes.iter().map(|r| &**r)));
@@ -113,7 +113,7 @@ impl<'d> Limits<'d> {
     }
 
     /// Compiles a limit. `home` is the name of the route that defines the limit; empty for a limit of the document.
-    fn limit(&mut self, limit: &'d written::LimitSettings, home: &str, problems: &mut Problems) -> Rc<Limit> {
+    fn limit(&mut self, limit: &'d written::LimitSettings, home: &str, problems: &mut Problems) -> Arc<Limit> {
         check_parts(limit, problems);
         let (plans, choice) = self.allowance(limit, problems);
         let meters = plans.into_iter().map(|(plan, windows)| {
@@ -123,7 +123,7 @@ impl<'d> Limits<'d> {
             meter(limit, plan, windows, table, cells, problems)
         });
         let meters = meters.collect();
-        Rc::new(Limit {
+        Arc::new(Limit {
             name: limit.name.value.as_str().into(),
             by: limit.by.iter().map(|part| part.value.clone()).collect(),
             meters,
@@ -194,7 +194,7 @@ impl<'d> Limits<'d> {
 }
 
 impl LimitSet {
-    fn add(&mut self, counts: CountedEvents, limit: &Rc<Limit>) {
+    fn add(&mut self, counts: CountedEvents, limit: &Arc<Limit>) {
         let list = match counts {
             _ if limit.sharing.is_some() => &mut self.shared,
             CountedEvents::FailedAuthentications => &mut self.failures,

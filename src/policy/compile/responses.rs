@@ -1,7 +1,7 @@
 //! Compiles the `jsonapi` section of a route.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::config::json_api::{JsonApiSettings, LinkSettings, MAPS_RESPONSES};
 use crate::config::problem::{At, Problems};
@@ -10,7 +10,7 @@ use crate::policy::respond::json_api::{FieldName, Links, Mapping, MemberName, Re
 use crate::strict_json::pointer::Pointer;
 
 /// Compiles the section. Returns `None` if it has a problem, or if this build of the filter does not map responses.
-pub(super) fn compile(section: &JsonApiSettings, problems: &mut Problems) -> Option<Rc<ResponseMapping>> {
+pub(super) fn compile(section: &JsonApiSettings, problems: &mut Problems) -> Option<Arc<ResponseMapping>> {
     if !MAPS_RESPONSES {
         return None;
     }
@@ -35,7 +35,7 @@ pub(super) fn compile(section: &JsonApiSettings, problems: &mut Problems) -> Opt
             meta.insert(name, value);
         }
     }
-    Some(Rc::new(ResponseMapping {
+    Some(Arc::new(ResponseMapping {
         mapping: Mapping {
             resource_type: resource_type?,
             id: id?,

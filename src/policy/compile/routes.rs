@@ -1,6 +1,6 @@
 //! Compiles `routes` and `public_paths`: builds the route table and resolves names.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::super::checks::Checks;
 use super::issuers::{Issuers, named, unknown};
@@ -22,8 +22,8 @@ use crate::policy::verdict::rejection::RejectionKind;
 
 /// The compiled routes, and the rules for public paths.
 pub(super) struct CompiledRoutes {
-    pub(super) routes: RouteTable<Rc<Rule>>,
-    pub(super) public: RouteTable<Rc<Rule>>,
+    pub(super) routes: RouteTable<Arc<Rule>>,
+    pub(super) public: RouteTable<Arc<Rule>>,
 }
 
 /// The settings shared by all routes of a document.
@@ -31,10 +31,10 @@ pub(super) struct RouteContext<'a, 'd> {
     pub(super) document: &'d Document,
     pub(super) issuers: &'a Issuers,
     pub(super) permissions: &'a PermissionRegistry,
-    pub(super) cors: Option<&'a Rc<CorsPolicy>>,
+    pub(super) cors: Option<&'a Arc<CorsPolicy>>,
     pub(super) schemas: &'a Schemas,
     /// The checks of the document, for routes that have no `checks` section.
-    pub(super) checks: Option<Rc<Checks>>,
+    pub(super) checks: Option<Arc<Checks>>,
 }
 
 impl CompiledRoutes {
@@ -49,7 +49,7 @@ impl CompiledRoutes {
         let mut routes = RouteTable::builder();
         let mut names = Vec::new();
         for route in &document.routes {
-            let rule = Rc::new(around.rule(route, limits, scopes, problems));
+            let rule = Arc::new(around.rule(route, limits, scopes, problems));
             names.push(rule.name.clone());
             insert(&mut routes, route, rule, problems);
         }
@@ -63,7 +63,7 @@ impl CompiledRoutes {
             };
             match pattern {
                 Ok(pattern) => {
-                    if public.insert(&[], pattern, &[], Rc::new(around.public_path_rule(text, limits))).is_err() {
+                    if public.insert(&[], pattern, &[], Arc::new(around.public_path_rule(text, limits))).is_err() {
                         problems.add(&path.path.place, format!("`{text}` is listed twice"));
                     }
                 }
@@ -88,7 +88,7 @@ impl RouteContext<'_, '_> {
         let cors = match &route.cors {
             None => self.cors.cloned(),
             Some(None) => None,
-            Some(Some(own)) => Some(Rc::new(CorsPolicy::compile(own, problems))),
+            Some(Some(own)) => Some(Arc::new(CorsPolicy::compile(own, problems))),
         };
         Rule {
             limits: limits.of_route(route, &name, problems),
@@ -112,7 +112,7 @@ impl RouteContext<'_, '_> {
         }
     }
 
-    fn checks(&self, route: &Route, problems: &mut Problems) -> Option<Rc<Checks>> {
+    fn checks(&self, route: &Route, problems: &mut Problems) -> Option<Arc<Checks>> {
         match &route.checks {
             None => self.checks.clone(),
             Some(None) => None,
@@ -241,7 +241,7 @@ fn check_upstreams(upstreams: &[Upstream], problems: &mut Problems) {
     }
 }
 
-fn insert(table: &mut RouteTableBuilder<Rc<Rule>>, route: &Route, rule: Rc<Rule>, problems: &mut Problems) {
+fn insert(table: &mut RouteTableBuilder<Arc<Rule>>, route: &Route, rule: Arc<Rule>, problems: &mut Problems) {
     let read = |texts: &[At<String>], problems: &mut Problems| -> Vec<Method> {
         let each = texts.iter().filter(|t| t.value != "ANY").filter_map(|text| match Method::parse(&text.value) {
             Ok(method) => Some(method),
@@ -274,7 +274,7 @@ fn insert(table: &mut RouteTableBuilder<Rc<Rule>>, route: &Route, rule: Rc<Rule>
 
 impl StaticAnswer {
     fn compile(response: &StaticResponse) -> StaticAnswer {
-        let mut headers: Vec<(Rc<str>, Rc<str>)> =
+        let mut headers: Vec<(Arc<str>, Arc<str>)> =
             response.headers.iter().map(|(name, value)| (name.value.as_str().into(), value.as_str().into())).collect();
         if response.body.is_some() && !headers.iter().any(|(name, _)| name.as_ref() == "content-type") {
             headers.push(("content-type".into(), "application/json".into()));

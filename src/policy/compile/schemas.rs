@@ -1,6 +1,6 @@
 //! Compiles the JSON Schemas of a document: named schemas and inline schemas.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::issuers::unknown;
 use crate::config::checks::{CheckSettings, JsonBody};
@@ -12,9 +12,9 @@ use crate::strict_json::schema::{Library, Schema};
 /// The schemas for request bodies.
 #[derive(Default)]
 pub(super) struct Schemas {
-    named: Vec<(String, Option<Rc<Schema>>)>,
+    named: Vec<(String, Option<Arc<Schema>>)>,
     /// Inline schemas, each with its path in the document.
-    own: Vec<(String, Option<Rc<Schema>>)>,
+    own: Vec<(String, Option<Arc<Schema>>)>,
 }
 
 impl Schemas {
@@ -38,7 +38,7 @@ impl Schemas {
         }
         let mut compiled = written.iter().map(|(address, schema)| {
             let faults = match library.compile(address) {
-                Ok(compiled) => return (schema, Some(Rc::new(compiled))),
+                Ok(compiled) => return (schema, Some(Arc::new(compiled))),
                 Err(faults) => faults,
             };
             // Reports each fault once, even if several schemas refer to the faulty schema.
@@ -64,7 +64,7 @@ impl Schemas {
     }
 
     /// Returns the compiled schema of a JSON body.
-    pub fn of(&self, body: &JsonBody) -> Option<Rc<Schema>> {
+    pub fn of(&self, body: &JsonBody) -> Option<Arc<Schema>> {
         let (known, wanted) = match body.schema.as_ref()? {
             SchemaSetting::Named(name) => (&self.named, &name.value),
             SchemaSetting::Own(schema) => (&self.own, &schema.place().path),

@@ -1,6 +1,6 @@
 //! Compiles the limits that a rate limit service counts.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::document::Document;
@@ -10,13 +10,13 @@ use crate::policy::limits::rate_limit::Sharing;
 use crate::policy::limits::rate_limit_client::{LeaseTerms, Service, SharedLimit};
 
 /// The rate limit service, and the timeout of its calls; `None` if the document has no service.
-pub(super) struct SharedLimits(Option<(Rc<Service>, Duration)>);
+pub(super) struct SharedLimits(Option<(Arc<Service>, Duration)>);
 
 impl SharedLimits {
     pub(super) fn of(document: &Document) -> SharedLimits {
         SharedLimits(document.rate_limit_service.as_ref().map(|service| {
             let (cluster, domain) = (service.cluster.value.clone(), service.domain.clone());
-            (Rc::new(Service { cluster, domain }), service.timeout)
+            (Arc::new(Service { cluster, domain }), service.timeout)
         }))
     }
 
@@ -31,7 +31,7 @@ impl SharedLimits {
             return None;
         };
         let terms = LeaseTerms { most: shared.most, span: shared.lasting, timeout: *timeout };
-        let limit = Rc::new(SharedLimit { service: service.clone(), terms });
+        let limit = Arc::new(SharedLimit { service: service.clone(), terms });
         Some(Sharing { limit, on_failure: shared.on_failure })
     }
 }

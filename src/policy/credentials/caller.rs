@@ -1,6 +1,6 @@
 //! An authenticated caller, with the verified credential, the client id and the permissions.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -19,12 +19,12 @@ pub struct Caller {
     /// The credential that authenticated the caller.
     pub proof: Proof,
     /// The `sub` claim of the token; `None` for other credentials, or if the token has no `sub`.
-    pub subject: Option<Rc<str>>,
+    pub subject: Option<Arc<str>>,
     /// The client id: the id of the client to which the key or certificate belongs, or the `client_id` or `azp` claim of the
     /// token.
-    pub client_id: Option<Rc<str>>,
+    pub client_id: Option<Arc<str>>,
     /// The client's entry in the client directory; `None` for a token without a client id, or with the id of an unlisted client.
-    pub client: Option<Rc<Client>>,
+    pub client: Option<Arc<Client>>,
     /// All claims of the token; null without a token.
     pub claims: Value,
     /// The caller's scopes, without scopes that no route requires.
@@ -41,7 +41,7 @@ pub enum Proof {
     /// A token with a verified signature.
     Token(TokenProof),
     /// The API key with this id.
-    ApiKey(Rc<str>),
+    ApiKey(Arc<str>),
     /// A client certificate that Envoy verified.
     Certificate,
 }
@@ -52,7 +52,7 @@ pub struct TokenProof {
     /// The issuer, as an index into the policy's list of issuers.
     pub issuer: usize,
     /// The configured name of the issuer, for the audit record.
-    pub issuer_name: Rc<str>,
+    pub issuer_name: Arc<str>,
     /// An identifier of the token, computed from the signing input. A different encoding of the signature does not change the
     /// identifier.
     pub id: u128,
@@ -87,12 +87,12 @@ impl Caller {
     }
 
     /// Returns the name of the token's issuer.
-    pub fn issuer_name(&self) -> Option<&Rc<str>> {
+    pub fn issuer_name(&self) -> Option<&Arc<str>> {
         self.token().map(|token| &token.issuer_name)
     }
 
     /// Returns the id of the API key, if a key authenticated the caller.
-    pub fn key(&self) -> Option<&Rc<str>> {
+    pub fn key(&self) -> Option<&Arc<str>> {
         match &self.proof {
             Proof::ApiKey(key) => Some(key),
             Proof::Token(_) | Proof::Certificate => None,
@@ -107,13 +107,13 @@ impl Caller {
     }
 
     /// Returns the client's plan for rate limits; `None` if the client is not listed or has no plan.
-    pub fn plan(&self) -> Option<&Rc<str>> {
+    pub fn plan(&self) -> Option<&Arc<str>> {
         self.client.as_ref()?.plan.as_ref()
     }
 
     /// Returns the bytes allocated for this caller, without shared data: the client, the header names and the issuer's name.
     pub fn allocated(&self) -> usize {
-        let text = |text: &Option<Rc<str>>| text.as_ref().map_or(0, |text| shared(text.len()));
+        let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| shared(text.len()));
         shared(size_of::<Caller>())
             + [&self.subject, &self.client_id, &self.identity.filter_state].into_iter().map(text).sum::<usize>()
             + footprint::json(&self.claims)
@@ -138,7 +138,7 @@ impl Caller {
     }
 }
 
-/// Returns the size of an `Rc` allocation, which starts with two reference counts.
+/// Returns the size of an `Arc` allocation, which starts with two reference counts.
 fn shared(bytes: usize) -> usize {
     block(bytes + 2 * size_of::<usize>())
 }
@@ -147,7 +147,7 @@ fn shared(bytes: usize) -> usize {
 #[derive(Debug)]
 pub struct Callers {
     /// The caller whose scopes, permissions and claims are checked.
-    pub first: Rc<Caller>,
+    pub first: Arc<Caller>,
     /// The callers that additional credentials authenticated.
-    pub others: Vec<Rc<Caller>>,
+    pub others: Vec<Arc<Caller>>,
 }

@@ -1,6 +1,6 @@
 //! A compiled client, with the permissions and the validity period of the client.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::client::ValidityPeriod;
@@ -11,13 +11,13 @@ use crate::policy::authority::scopes::ScopeSet;
 #[derive(Debug)]
 pub struct Client {
     /// The client id, as in tokens and audit records.
-    pub id: Rc<str>,
+    pub id: Arc<str>,
     /// The person or team responsible for the client.
-    pub owner: Rc<str>,
+    pub owner: Arc<str>,
     /// The client's plan for rate limits; `None` if the client has none.
-    pub plan: Option<Rc<str>>,
+    pub plan: Option<Arc<str>>,
     /// Labels that conditions and identity headers can use.
-    pub tags: Vec<Rc<str>>,
+    pub tags: Vec<Arc<str>>,
     /// The scopes of the client's keys and certificates. The scopes of a token are restricted to these scopes. With `None`, keys
     /// and certificates have no scopes, and tokens are not restricted.
     pub scopes: Option<ScopeSet>,
@@ -33,7 +33,7 @@ pub struct Client {
     /// Whether the client exists in the gateway's environment.
     pub in_environment: bool,
     /// The name of the gateway's environment; `None` if the document sets no environment.
-    pub environment: Option<Rc<str>>,
+    pub environment: Option<Arc<str>>,
     /// The period in which the client may call the gateway.
     pub period: ValidityPeriod,
 }

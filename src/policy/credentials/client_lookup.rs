@@ -4,7 +4,7 @@
 //! the polled document only if the configuration document does not contain the key or the id. A lookup of a certificate searches
 //! both. A lookup in the polled document waits for the first fetch, and refuses the request if the document is unavailable.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::api_key::ApiKey;
@@ -22,18 +22,18 @@ use crate::policy::world::World;
 #[derive(Debug)]
 pub struct Clients {
     /// The clients in the configuration document.
-    pub(in crate::policy) own: Rc<ClientDirectory>,
+    pub(in crate::policy) own: Arc<ClientDirectory>,
     /// The polled document with more clients, if the policy polls one.
     pub(in crate::policy) polled: Option<PolledId>,
 }
 
 /// The client with an id, and the generation of the polled document. The generation is `None` if the polled document was not
 /// used.
-pub type FoundClient = (Option<Rc<Client>>, Option<u64>);
+pub type FoundClient = (Option<Arc<Client>>, Option<u64>);
 
 impl Clients {
     /// Returns the caller for a presented key.
-    pub fn by_key(&self, presented: &[u8], received_at: Duration, world: &World<'_>) -> Result<Rc<Caller>, Stop> {
+    pub fn by_key(&self, presented: &[u8], received_at: Duration, world: &World<'_>) -> Result<Arc<Caller>, Stop> {
         let key = ApiKey::read(presented).map_err(refused)?;
         let directory = if self.own.has_key(&key) { None } else { self.polled(received_at, world)? };
         let directory = directory.as_ref().map_or(&self.own, |(directory, _)| directory);
@@ -47,7 +47,7 @@ impl Clients {
         shown: &Certificate,
         received_at: Duration,
         world: &World<'_>,
-    ) -> Result<Rc<Caller>, Stop> {
+    ) -> Result<Arc<Caller>, Stop> {
         let polled = self.polled(received_at, world)?;
         let mut directories = vec![self.own.as_ref()];
         directories.extend(polled.as_ref().map(|(directory, _)| directory.as_ref()));
@@ -70,7 +70,7 @@ impl Clients {
     }
 
     /// Returns the current polled document; `None` if the policy polls none.
-    fn polled(&self, received_at: Duration, world: &World<'_>) -> Result<Option<(Rc<ClientDirectory>, u64)>, Stop> {
+    fn polled(&self, received_at: Duration, world: &World<'_>) -> Result<Option<(Arc<ClientDirectory>, u64)>, Stop> {
         let Some(id) = self.polled else { return Ok(None) };
         match world.polled.clients(id, received_at, world.now) {
             Availability::Usable(directory, generation) => Ok(Some((directory, generation))),

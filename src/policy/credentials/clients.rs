@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use subtle::ConstantTimeEq;
@@ -20,13 +20,13 @@ use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 /// All clients, indexed by their credentials.
 #[derive(Debug, Default)]
 pub struct ClientDirectory {
-    pub(in crate::policy) clients: HashMap<Rc<str>, Rc<Client>>,
+    pub(in crate::policy) clients: HashMap<Arc<str>, Arc<Client>>,
     pub(in crate::policy) keys: HashMap<Box<str>, KeyEntry>,
     pub(in crate::policy) certificates: Certificates,
 }
 
 /// Parses client documents for a policy.
-pub trait ReadClients {
+pub trait ReadClients: Send + Sync {
     /// Parses a document, `{ "version": "1.0", "clients": […] }`.
     ///
     /// # Errors
@@ -55,15 +55,15 @@ pub(in crate::policy) struct KeyEntry {
     pub(in crate::policy) revoked: bool,
     pub(in crate::policy) period: ValidityPeriod,
     /// The caller that the key authenticates. The caller is built once, when the document is parsed.
-    pub(in crate::policy) caller: Rc<Caller>,
+    pub(in crate::policy) caller: Arc<Caller>,
 }
 
 /// Maps digests, URIs and DNS names of certificates to callers.
 #[derive(Debug, Default)]
 pub(in crate::policy) struct Certificates {
-    pub(in crate::policy) by_digest: HashMap<[u8; 32], Rc<Caller>>,
-    pub(in crate::policy) by_uri: HashMap<String, Rc<Caller>>,
-    pub(in crate::policy) by_dns: HashMap<String, Rc<Caller>>,
+    pub(in crate::policy) by_digest: HashMap<[u8; 32], Arc<Caller>>,
+    pub(in crate::policy) by_uri: HashMap<String, Arc<Caller>>,
+    pub(in crate::policy) by_dns: HashMap<String, Arc<Caller>>,
 }
 
 impl ClientDirectory {
@@ -78,7 +78,7 @@ impl ClientDirectory {
     }
 
     /// Returns the client with this id; `None` if the directory does not list it.
-    pub fn client(&self, id: &str) -> Option<&Rc<Client>> {
+    pub fn client(&self, id: &str) -> Option<&Arc<Client>> {
         self.clients.get(id)
     }
 
@@ -89,7 +89,7 @@ impl ClientDirectory {
 
     /// Returns the caller for a presented key. A hash is compared for known and for unknown prefixes, in constant time. So
     /// neither the response nor its timing shows which part of a guess was correct.
-    pub fn by_key(&self, key: &ApiKey<'_>, now: Duration) -> Result<Rc<Caller>, Rejection> {
+    pub fn by_key(&self, key: &ApiKey<'_>, now: Duration) -> Result<Arc<Caller>, Rejection> {
         let known = self.keys.get(key.prefix);
         let digest = known.map_or(&DUMMY_DIGEST, |known| &known.digest);
         let same = bool::from(digest.ct_eq(&key.digest));
@@ -112,7 +112,7 @@ impl ClientDirectory {
         directories: &[&ClientDirectory],
         shown: &Certificate,
         now: Duration,
-    ) -> Result<Rc<Caller>, Rejection> {
+    ) -> Result<Arc<Caller>, Rejection> {
         // A name with a NUL could be mistaken for the name before the NUL (CVE-2025-66220).
         let has_nul = |name: &Option<String>| name.as_ref().is_some_and(|name| name.contains('\0'));
         if has_nul(&shown.uri) || has_nul(&shown.dns) {
@@ -129,7 +129,7 @@ impl ClientDirectory {
         });
         let mut matches = matches.flatten().flatten();
         let Some(caller) = matches.next() else { return Err(refused("certificate_unknown")) };
-        if matches.any(|other| !Rc::ptr_eq(other, caller)) {
+        if matches.any(|other| !Arc::ptr_eq(other, caller)) {
             return Err(refused("certificate_of_several_clients"));
         }
         let checked = caller.client.as_ref().map_or(Ok(()), |client| client.check_active(now));
@@ -142,7 +142,7 @@ impl ClientDirectory {
 
 impl KeyEntry {
     fn describe(&self) -> String {
-        let text = |value: Option<&Rc<str>>| value.map(ToString::to_string).unwrap_or_default();
+        let text = |value: Option<&Arc<str>>| value.map(ToString::to_string).unwrap_or_default();
         format!("client {}, key {}", text(self.caller.client_id.as_ref()), text(self.caller.key()))
     }
 }

@@ -1,6 +1,6 @@
 //! A compiled issuer, with the keys of the issuer and the requirements for the issuer's tokens.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -19,7 +19,7 @@ use crate::policy::verdict::wait::PolledId;
 #[derive(Debug)]
 pub struct Issuer {
     /// The name of the issuer in routes and in the audit record.
-    pub name: Rc<str>,
+    pub name: Arc<str>,
     /// The value that the `iss` claim must equal exactly.
     pub issuer: String,
     /// Accepted algorithms. The key must also support the algorithm.
@@ -54,7 +54,7 @@ pub enum AcceptedClients {
 #[derive(Debug)]
 pub enum IssuerKeys {
     /// A key set in the configuration, or one made from a shared secret.
-    Local(Rc<KeySet>),
+    Local(Arc<KeySet>),
     /// A remote key set, which the gateway fetches.
     Remote(PolledId),
 }

@@ -4,7 +4,7 @@
 //! verified.
 
 use std::borrow::Cow;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use super::revocation_list::{MAX_BYTES_AN_ENTRY, RevocableClaims, RevocationListError, Revocations};
@@ -62,7 +62,7 @@ impl Revocation {
     }
 
     /// Returns the polled list, and the state of the list for the audit record.
-    fn list(&self, received_at: Duration, world: &World<'_>) -> Result<(Option<Rc<Revocations>>, ListState), Stop> {
+    fn list(&self, received_at: Duration, world: &World<'_>) -> Result<(Option<Arc<Revocations>>, ListState), Stop> {
         let Some(id) = self.list else { return Ok((None, None)) };
         match world.polled.revocations(id, received_at, world.now) {
             Availability::Usable(list, _) => {

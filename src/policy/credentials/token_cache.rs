@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::caller::Caller;
 use super::footprint::block;
@@ -33,7 +33,7 @@ struct Generation {
 #[derive(Debug)]
 struct CachedToken {
     token: Box<[u8]>,
-    caller: Rc<Caller>,
+    caller: Arc<Caller>,
     /// The number of bytes that the entry uses.
     bytes: usize,
 }
@@ -50,7 +50,7 @@ impl TokenCache {
     }
 
     /// Returns the caller that was verified with exactly this token.
-    pub fn get(&mut self, token: &[u8]) -> Option<Rc<Caller>> {
+    pub fn get(&mut self, token: &[u8]) -> Option<Arc<Caller>> {
         if let Some(known) = self.young.callers.get(&tail(token)) {
             return same(&known.token, token).then(|| known.caller.clone());
         }
@@ -61,7 +61,7 @@ impl TokenCache {
     }
 
     /// Inserts a verified caller. A caller that is larger than the cache allows is not inserted.
-    pub fn insert(&mut self, token: &[u8], caller: Rc<Caller>) {
+    pub fn insert(&mut self, token: &[u8], caller: Arc<Caller>) {
         let bytes = entry_bytes(token, &caller);
         self.keep(CachedToken { token: token.into(), caller, bytes });
     }
@@ -289,7 +289,7 @@ mod tests {
         let dense = |n: usize| {
             let text = format!("{{\"sub\":\"{n}\",\"x\":[{}]}}", vec![r#"{"":0}"#; 500].join(","));
             let claims: Value = serde_json::from_str(&text).unwrap();
-            Rc::new(Caller { claims, ..Caller::proven(Proof::Certificate) })
+            Arc::new(Caller { claims, ..Caller::proven(Proof::Certificate) })
         };
         // Each JSON object allocates a node for eleven members.
         let least = 500 * 11 * (size_of::<String>() + size_of::<Value>());
@@ -311,8 +311,8 @@ mod tests {
         format!("eyJhbGciOiJFZERTQSJ9.{n:08}.{n:032}").into_bytes()
     }
 
-    fn named(subject: &str) -> Rc<Caller> {
-        Rc::new(Caller { subject: Some(subject.into()), ..Caller::proven(Proof::Certificate) })
+    fn named(subject: &str) -> Arc<Caller> {
+        Arc::new(Caller { subject: Some(subject.into()), ..Caller::proven(Proof::Certificate) })
     }
 
     fn found(cache: &mut TokenCache, token: &[u8]) -> Option<String> {

@@ -1,6 +1,6 @@
 //! Authenticates a token: returns the [`Caller`], or the reason for refusing the token.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -44,7 +44,7 @@ impl Authenticator<'_> {
         credential: &PresentedToken<'_>,
         received_at: Duration,
         world: &mut World<'_>,
-    ) -> Result<Rc<Caller>, Stop> {
+    ) -> Result<Arc<Caller>, Stop> {
         let token = credential.token.as_ref();
         if let Some(caller) = world.tokens.get(token) {
             if let Some(proof) = caller.token()
@@ -60,7 +60,7 @@ impl Authenticator<'_> {
             world.tokens.remove(token);
         }
         credential.check_form()?;
-        let caller = Rc::new(self.verify(token, credential.source, received_at, world)?);
+        let caller = Arc::new(self.verify(token, credential.source, received_at, world)?);
         world.tokens.insert(token, caller.clone());
         if let Some(proof) = caller.token() {
             check_now(&caller, proof, world)?;
@@ -127,7 +127,7 @@ impl Authenticator<'_> {
         };
         Ok(Caller {
             proof: Proof::Token(proof),
-            subject: read.claims.get("sub").and_then(Value::as_str).map(Rc::from),
+            subject: read.claims.get("sub").and_then(Value::as_str).map(Arc::from),
             scopes,
             permissions,
             identity,
@@ -227,9 +227,9 @@ fn check_now(caller: &Caller, proof: &TokenProof, world: &World<'_>) -> Result<(
 }
 
 /// Returns the client id of the token: `client_id` (RFC 9068 §2.2), or else `azp` (OpenID Connect Core §2).
-fn client_id(claims: &Value) -> Option<Rc<str>> {
+fn client_id(claims: &Value) -> Option<Arc<str>> {
     let named = ["client_id", "azp"].iter().filter_map(|name| claims.get(*name)?.as_str());
-    named.filter(|id| !id.is_empty()).map(Rc::from).next()
+    named.filter(|id| !id.is_empty()).map(Arc::from).next()
 }
 
 fn invalid(reason: &'static str) -> Stop {

@@ -10,7 +10,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -32,7 +32,7 @@ use crate::policy::limits::rate_limit_client::SharedLimit;
 #[derive(Debug)]
 pub struct Limit {
     /// The name of the limit, for rate limit headers and the audit record.
-    pub name: Rc<str>,
+    pub name: Arc<str>,
     /// The request attributes that select the bucket.
     pub by: Vec<KeyPart>,
     /// One [`Meter`] for each plan. The first one is for the default plan.
@@ -49,7 +49,7 @@ pub struct Limit {
 #[derive(Debug)]
 pub struct Sharing {
     /// The limit as the service counts it.
-    pub limit: Rc<SharedLimit>,
+    pub limit: Arc<SharedLimit>,
     /// How requests are handled while the service does not answer.
     pub on_failure: OnFailure,
 }
@@ -71,7 +71,7 @@ pub enum MeterChoice {
 #[derive(Debug)]
 pub struct Meter {
     /// The name of the plan; empty if the limit has no plans.
-    pub plan: Rc<str>,
+    pub plan: Arc<str>,
     /// The number that identifies the table. All workers use the same number.
     pub table: u32,
     /// The number of cells in the table.
@@ -79,9 +79,9 @@ pub struct Meter {
     /// The windows of the plan. A request must fit into all of them.
     pub windows: Vec<Window>,
     /// The name of each window, and the number of requests that it allows.
-    pub titles: Vec<(Rc<str>, u64)>,
+    pub titles: Vec<(Arc<str>, u64)>,
     /// The windows in the format of `RateLimit-Policy`.
-    pub policy: Rc<str>,
+    pub policy: Arc<str>,
 }
 
 /// A limit that applies to a request, with the request's bucket.
@@ -113,7 +113,7 @@ pub struct CountResult {
     /// an enforced limit refused the request, the list is empty or ends early.
     pub remaining: Vec<Option<Remaining>>,
     /// The names of shadow limits that would have refused the request.
-    pub would: Vec<Rc<str>>,
+    pub would: Vec<Arc<str>>,
 }
 
 /// The refusal of a request by a limit.

@@ -7,7 +7,7 @@ mod lease;
 pub mod wire;
 
 use std::collections::{HashMap, VecDeque};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::policy::verdict::wait::LeaseId;
@@ -28,7 +28,7 @@ pub struct Service {
 #[derive(Debug)]
 pub struct SharedLimit {
     /// The rate limit service that counts the limit.
-    pub service: Rc<Service>,
+    pub service: Arc<Service>,
     /// How many hits the filter requests in one call, and how long a call may take.
     pub terms: LeaseTerms,
 }
@@ -39,7 +39,7 @@ pub struct QuotaCall {
     /// The lease in [`Quotas`] that receives the answer.
     pub lease: LeaseId,
     /// The service, with its Envoy cluster and rate limit domain.
-    pub service: Rc<Service>,
+    pub service: Arc<Service>,
     /// The time after which Envoy ends the call.
     pub timeout: Duration,
     /// The encoded `RateLimitRequest`.
@@ -82,7 +82,7 @@ pub struct RemainingQuota {
 #[derive(Debug)]
 pub struct Quotas {
     slots: Vec<LeaseSlot>,
-    index: HashMap<Rc<[u8]>, u32>,
+    index: HashMap<Arc<[u8]>, u32>,
     most: usize,
     /// The index of the slot at which the next search for a lease to evict starts (the hand of the clock algorithm).
     hand: usize,
@@ -93,8 +93,8 @@ pub struct Quotas {
 #[derive(Debug)]
 struct LeaseSlot {
     /// The descriptor, which is the key of the lease.
-    descriptor: Rc<[u8]>,
-    limit: Rc<SharedLimit>,
+    descriptor: Arc<[u8]>,
+    limit: Arc<SharedLimit>,
     turn: u32,
     lease: Lease,
     used: bool,
@@ -111,7 +111,7 @@ impl Quotas {
     /// was received. Only [`Self::spend`] spends the hit, so a request that another limit refuses costs no hit.
     pub fn check(
         &mut self,
-        limit: &Rc<SharedLimit>,
+        limit: &Arc<SharedLimit>,
         descriptor: &[u8],
         received_at: Duration,
         now: Duration,
@@ -221,13 +221,13 @@ impl Quotas {
     }
 
     /// Returns the lease of this descriptor. Creates the lease if it does not exist.
-    fn lease(&mut self, limit: &Rc<SharedLimit>, descriptor: &[u8], now: Duration) -> LeaseId {
+    fn lease(&mut self, limit: &Arc<SharedLimit>, descriptor: &[u8], now: Duration) -> LeaseId {
         if let Some(slot) = self.index.get(descriptor).copied()
             && let Some(found) = self.slots.get(slot as usize)
         {
             return LeaseId { slot, turn: found.turn };
         }
-        let key: Rc<[u8]> = descriptor.into();
+        let key: Arc<[u8]> = descriptor.into();
         let new = |turn| LeaseSlot {
             descriptor: key.clone(),
             limit: limit.clone(),

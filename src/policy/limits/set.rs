@@ -1,6 +1,6 @@
 //! The limits of a route, grouped by the stage that checks them.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::rate_limit::Limit;
 
@@ -8,11 +8,11 @@ use super::rate_limit::Limit;
 #[derive(Clone, Debug, Default)]
 pub struct LimitSet {
     /// The limits that are checked when a request arrives, before authentication.
-    pub arrival: Vec<Rc<Limit>>,
+    pub arrival: Vec<Arc<Limit>>,
     /// The limits that are checked before a credential is verified. Only invalid credentials are counted.
-    pub failures: Vec<Rc<Limit>>,
+    pub failures: Vec<Arc<Limit>>,
     /// The limits that this proxy checks after authorization.
-    pub caller: Vec<Rc<Limit>>,
+    pub caller: Vec<Arc<Limit>>,
     /// The limits that are checked with the rate limit service, after authorization.
-    pub shared: Vec<Rc<Limit>>,
+    pub shared: Vec<Arc<Limit>>,
 }

@@ -4,7 +4,7 @@
 
 mod descriptor;
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::rate_limit::Limit;
@@ -80,13 +80,13 @@ struct ServiceAnswers<'l> {
     /// The exhausted limit with the longest wait, and the time when it can be used again.
     exhausted: Option<(Duration, LeaseId, &'l Limit)>,
     /// Limits that this proxy counts itself while the service fails.
-    local: Vec<Rc<Limit>>,
+    local: Vec<Arc<Limit>>,
     /// The wait for the first limit whose answer is missing. The request waits for one answer at a time.
     wait: Option<Await>,
 }
 
 fn ask<'l>(
-    limits: impl Iterator<Item = &'l Rc<Limit>>,
+    limits: impl Iterator<Item = &'l Arc<Limit>>,
     subject: &Subject<'_>,
     parts: &RequestParts<'_>,
     world: &mut World<'_>,
@@ -151,7 +151,7 @@ impl ServiceAnswers<'_> {
     ) {
         let shared = self.answered.iter();
         let shared = shared.map(|(lease, limit)| policy(limit, subject, world.quotas.remaining(*lease, world.now)).0);
-        let next: &[Rc<Limit>] = if *auth == Auth::None { &[] } else { &rule.limits.caller };
+        let next: &[Arc<Limit>] = if *auth == Auth::None { &[] } else { &rule.limits.caller };
         for policy in policies(&self.local, subject).chain(shared).chain(policies(next, subject)) {
             progress.plan.budget.list(&policy);
         }
@@ -184,14 +184,14 @@ fn refuse(
 }
 
 /// Returns the windows of locally counted limits, in the format of `RateLimit-Policy`.
-fn policies<'l>(limits: &'l [Rc<Limit>], subject: &'l Subject<'_>) -> impl Iterator<Item = Rc<str>> + 'l {
+fn policies<'l>(limits: &'l [Arc<Limit>], subject: &'l Subject<'_>) -> impl Iterator<Item = Arc<str>> + 'l {
     let meters = limits.iter().filter(|limit| !limit.shadow).filter_map(|limit| limit.meter(subject));
     meters.map(|meter| meter.policy.clone())
 }
 
 /// Returns the limit in the format of `RateLimit-Policy`, and its number of requests. The service's number takes precedence. If
 /// that number equals the number in the document, the window of the document is included too.
-fn policy(limit: &Limit, subject: &Subject<'_>, rest: RemainingQuota) -> (Rc<str>, u64) {
+fn policy(limit: &Limit, subject: &Subject<'_>, rest: RemainingQuota) -> (Arc<str>, u64) {
     let meter = limit.meter(subject);
     let written = meter.and_then(|meter| meter.titles.first()).map(|(_, most)| *most);
     match (rest.limit.map(u64::from), meter, written) {

@@ -1,6 +1,6 @@
 //! Rewrites an authorized request for the upstream: identity headers, path, host, timeout, and removal of credentials.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::config::document::TokenSource;
 use crate::config::json_api::MAPS_RESPONSES;
@@ -18,7 +18,7 @@ use crate::policy::verdict::edit::{HeaderEdit, HeaderName};
 #[derive(Debug)]
 pub struct Forward {
     edits: Vec<HeaderEdit>,
-    permissions: Option<Rc<str>>,
+    permissions: Option<Arc<str>>,
     routed_elsewhere: bool,
     meter: Option<BodyMeter>,
 }
@@ -28,19 +28,19 @@ pub struct Forward {
 pub struct Destination {
     /// The name of the upstream. The filter sends it in [`ROUTING_HEADER`], by which the generated Envoy routes select the
     /// cluster. With `None`, other routes in Envoy's configuration select the cluster.
-    pub upstream: Option<Rc<str>>,
+    pub upstream: Option<Arc<str>>,
     /// The `Host` that the upstream receives; `None` keeps the client's `Host`.
-    pub authority: Option<Rc<str>>,
+    pub authority: Option<Arc<str>>,
     /// The path in the upstream's address, without a trailing slash. The filter puts it in front of every forwarded path.
     pub base_path: String,
     /// Whether to forward only the part of the path that `{.+}` matches, after the base path.
     pub strip_prefix: bool,
     /// The upstream timeout in milliseconds; `None` keeps the timeout of Envoy's route.
-    pub timeout_millis: Option<Rc<str>>,
+    pub timeout_millis: Option<Arc<str>>,
     /// Whether the upstream also receives the client's token.
     pub forward_token: bool,
     /// How the bodies of responses are mapped; `None` leaves them unchanged.
-    pub mapping: Option<Rc<ResponseMapping>>,
+    pub mapping: Option<Arc<ResponseMapping>>,
 }
 
 /// The parts of a request that [`Forward::new`] reads.
@@ -57,7 +57,7 @@ pub struct ForwardContext<'p, 'r> {
     /// The places that may contain API keys.
     pub key_places: &'p KeyPlaces,
     /// The request id that the upstream receives.
-    pub request_id: &'p Rc<str>,
+    pub request_id: &'p Arc<str>,
 }
 
 impl Forward {

@@ -1,6 +1,6 @@
 //! A request that is held until its body is checked, after its headers were accepted.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::forward::Forward;
 use crate::policy::checks::body::{Body, BodyCheck};
@@ -9,13 +9,13 @@ use crate::policy::verdict::rejection::Rejection;
 /// A held request. It returns its [`Forward`] only after the body was accepted.
 #[derive(Debug)]
 pub struct Inspection {
-    check: Rc<BodyCheck>,
+    check: Arc<BodyCheck>,
     is_json: bool,
     forward: Forward,
 }
 
 impl Inspection {
-    pub(in crate::policy) fn new(check: Rc<BodyCheck>, is_json: bool, forward: Forward) -> Inspection {
+    pub(in crate::policy) fn new(check: Arc<BodyCheck>, is_json: bool, forward: Forward) -> Inspection {
         Inspection { check, is_json, forward }
     }
 

@@ -4,7 +4,7 @@
 //! from it.
 
 use std::borrow::Cow;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::decision::Decision;
 use super::forward::Forward;
@@ -31,7 +31,7 @@ pub struct Progress {
     pub audit: AuditRecord,
     /// The response headers that are known so far, and whether the client uses gRPC.
     pub plan: ResponsePlan,
-    pub(in crate::policy) rule: Option<Rc<Rule>>,
+    pub(in crate::policy) rule: Option<Arc<Rule>>,
     /// The client's target without credentials, for the `self` link of a mapped response; empty if the route maps no responses.
     pub(in crate::policy) self_target: String,
     /// Whether the arrival limits have counted the request. They count it once, even if the request is decided several times.
@@ -75,14 +75,14 @@ impl Progress {
         }
     }
 
-    pub(in crate::policy) fn enter(&mut self, rule: &Rc<Rule>, request: &Request<'_>) {
+    pub(in crate::policy) fn enter(&mut self, rule: &Arc<Rule>, request: &Request<'_>) {
         self.rule = Some(rule.clone());
         self.audit.route = Some(rule.name.clone());
         self.plan.cors = rule.cors.as_ref().map(|cors| cors.response(request.origin.value()));
     }
 
     /// Returns the response mapping of the matched route; `None` if the route maps no responses.
-    pub(in crate::policy) fn mapping(&self) -> Option<&Rc<ResponseMapping>> {
+    pub(in crate::policy) fn mapping(&self) -> Option<&Arc<ResponseMapping>> {
         self.rule.as_ref()?.mapping()
     }
 
@@ -107,7 +107,7 @@ impl Progress {
     }
 
     /// Records a shadow limit that would have refused the request.
-    pub(in crate::policy) fn note_shadow(&mut self, limit: &Rc<str>) {
+    pub(in crate::policy) fn note_shadow(&mut self, limit: &Arc<str>) {
         if !self.audit.would_limit.contains(limit) {
             self.audit.would_limit.push(limit.clone());
         }
@@ -177,7 +177,7 @@ impl Progress {
         self.audit.detail = answer.detail;
         let mut headers = answer.headers;
         self.plan.add_to_reply(&mut headers);
-        Reply { status: answer.status, headers, body: Rc::from([]), grpc: None, details: self.audit.reason }
+        Reply { status: answer.status, headers, body: Arc::from([]), grpc: None, details: self.audit.reason }
     }
 
     /// Builds and records the reply to a refused request.

@@ -1,6 +1,6 @@
 //! A compiled route: its requirements and its action.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::forward::Destination;
 use crate::config::json_api::MAPS_RESPONSES;
@@ -14,15 +14,15 @@ use crate::policy::respond::held::ResponseMapping;
 #[derive(Debug)]
 pub struct Rule {
     /// The name of the route, as written in the audit record; `public` and the path for a public path.
-    pub name: Rc<str>,
+    pub name: Arc<str>,
     /// The requirements for callers: credentials, scopes, permissions, claims and conditions.
     pub requirements: Requirements,
     /// The rate limits of the route, including those of the document that apply to it.
     pub limits: LimitSet,
     /// The checks of the route's requests; `None` if nothing is checked.
-    pub checks: Option<Rc<Checks>>,
+    pub checks: Option<Arc<Checks>>,
     /// The CORS policy of the route; `None` if the route has none.
-    pub cors: Option<Rc<CorsPolicy>>,
+    pub cors: Option<Arc<CorsPolicy>>,
     /// The action for requests that are authorized.
     pub action: RouteAction,
 }
@@ -41,7 +41,7 @@ impl Rule {
     }
 
     /// Returns the response mapping of the route; `None` if the route maps no responses.
-    pub fn mapping(&self) -> Option<&Rc<ResponseMapping>> {
+    pub fn mapping(&self) -> Option<&Arc<ResponseMapping>> {
         match &self.action {
             RouteAction::Forward(to) => to.mapping.as_ref().filter(|_| MAPS_RESPONSES),
             RouteAction::Answer(_) => None,
@@ -62,6 +62,6 @@ pub enum RouteAction {
 #[derive(Debug)]
 pub struct StaticAnswer {
     pub(in crate::policy) status: u16,
-    pub(in crate::policy) headers: Vec<(Rc<str>, Rc<str>)>,
-    pub(in crate::policy) body: Rc<[u8]>,
+    pub(in crate::policy) headers: Vec<(Arc<str>, Arc<str>)>,
+    pub(in crate::policy) body: Arc<[u8]>,
 }

@@ -2,7 +2,7 @@
 //!
 //! An invalid document is rejected as a whole. In a key set, however, only the unusable keys are skipped.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::policy::credentials::clients::{ClientDirectory, ReadClients};
@@ -21,18 +21,18 @@ pub enum DocumentKind {
         most_entries: usize,
     },
     /// A client document, with the reader that compiles it.
-    Clients(Rc<dyn ReadClients>),
+    Clients(Arc<dyn ReadClients>),
 }
 
 /// A parsed document, ready for use.
 #[derive(Clone, Debug)]
 pub enum PolledContent {
     /// The key set of an issuer, with at least one usable key.
-    KeySet(Rc<KeySet>),
+    KeySet(Arc<KeySet>),
     /// A revocation list.
-    Revocations(Rc<Revocations>),
+    Revocations(Arc<Revocations>),
     /// The clients of a polled client document, without the clients of the configuration document.
-    Clients(Rc<ClientDirectory>),
+    Clients(Arc<ClientDirectory>),
 }
 
 impl DocumentKind {
@@ -76,32 +76,32 @@ impl PolledContent {
                 let skipped: Vec<String> = skipped.iter().map(ToString::to_string).collect();
                 match keys.is_empty() {
                     true => Err(format!("no key can be used: {}", skipped.join("; "))),
-                    false => Ok((PolledContent::KeySet(Rc::new(keys)), skipped)),
+                    false => Ok((PolledContent::KeySet(Arc::new(keys)), skipped)),
                 }
             }
             DocumentKind::Revocations { most_entries } => {
                 let list = Revocations::parse(text, *most_entries, at).map_err(|fault| fault.0)?;
-                Ok((PolledContent::Revocations(Rc::new(list)), Vec::new()))
+                Ok((PolledContent::Revocations(Arc::new(list)), Vec::new()))
             }
-            DocumentKind::Clients(reader) => Ok((PolledContent::Clients(Rc::new(reader.parse(text)?)), Vec::new())),
+            DocumentKind::Clients(reader) => Ok((PolledContent::Clients(Arc::new(reader.parse(text)?)), Vec::new())),
         }
     }
 
-    pub(super) fn key_set(&self) -> Option<&Rc<KeySet>> {
+    pub(super) fn key_set(&self) -> Option<&Arc<KeySet>> {
         match self {
             PolledContent::KeySet(keys) => Some(keys),
             PolledContent::Revocations(_) | PolledContent::Clients(_) => None,
         }
     }
 
-    pub(super) fn revocations(&self) -> Option<&Rc<Revocations>> {
+    pub(super) fn revocations(&self) -> Option<&Arc<Revocations>> {
         match self {
             PolledContent::Revocations(list) => Some(list),
             PolledContent::KeySet(_) | PolledContent::Clients(_) => None,
         }
     }
 
-    pub(super) fn clients(&self) -> Option<&Rc<ClientDirectory>> {
+    pub(super) fn clients(&self) -> Option<&Arc<ClientDirectory>> {
         match self {
             PolledContent::Clients(directory) => Some(directory),
             PolledContent::KeySet(_) | PolledContent::Revocations(_) => None,

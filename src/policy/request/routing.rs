@@ -1,6 +1,6 @@
 //! Finds the route of a request, and the route that answers a preflight.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::route::{Method, Params, RouteMatch, RouteTable};
 use super::{Request, SingleValue};
@@ -12,15 +12,15 @@ use crate::policy::verdict::rejection::{Rejection, RejectionKind};
 
 #[derive(Debug)]
 pub(in crate::policy) struct Routes {
-    pub(in crate::policy) table: RouteTable<Rc<Rule>>,
+    pub(in crate::policy) table: RouteTable<Arc<Rule>>,
     /// The public paths, which need no authentication. If a request matches a public path but no route, the rule of the public
     /// path applies.
-    pub(in crate::policy) public: RouteTable<Rc<Rule>>,
+    pub(in crate::policy) public: RouteTable<Arc<Rule>>,
 }
 
 /// The rule for a request, and the parts of the path that its pattern matches.
 pub(in crate::policy) struct MatchedRoute<'p, 't> {
-    pub(in crate::policy) rule: &'p Rc<Rule>,
+    pub(in crate::policy) rule: &'p Arc<Rule>,
     /// The part of the path that `{.+}` matches.
     pub(in crate::policy) tail: Option<&'t str>,
     /// The values of the path parameters; `None` if the request matches a public path but no route.
@@ -29,9 +29,9 @@ pub(in crate::policy) struct MatchedRoute<'p, 't> {
 
 /// The answer to a preflight, and the rule of its route.
 pub(in crate::policy) struct PreflightRoute<'p> {
-    pub(in crate::policy) rule: &'p Rc<Rule>,
+    pub(in crate::policy) rule: &'p Arc<Rule>,
     /// The CORS headers for other replies to this request, such as a refusal.
-    pub(in crate::policy) cors: Rc<CorsResponse>,
+    pub(in crate::policy) cors: Arc<CorsResponse>,
     pub(in crate::policy) answer: PreflightAnswer,
 }
 
@@ -99,14 +99,14 @@ impl Routes {
     }
 
     /// Returns the rule for a public path; `None` if the path is not public.
-    pub(in crate::policy) fn public_rule(&self, path: &str) -> Option<&Rc<Rule>> {
+    pub(in crate::policy) fn public_rule(&self, path: &str) -> Option<&Arc<Rule>> {
         match self.public.find("", path, &Method::Get) {
             RouteMatch::Route { value, .. } => Some(value),
             RouteMatch::MethodNotAllowed { .. } | RouteMatch::NotFound => None,
         }
     }
 
-    fn rule_for(&self, host: &str, path: &str, method: &Method) -> Option<&Rc<Rule>> {
+    fn rule_for(&self, host: &str, path: &str, method: &Method) -> Option<&Arc<Rule>> {
         match self.table.find(host, path, method) {
             RouteMatch::Route { value, .. } => Some(value),
             RouteMatch::MethodNotAllowed { .. } | RouteMatch::NotFound => None,
@@ -115,7 +115,7 @@ impl Routes {
 
     /// Returns the rule of the first method in the list that has a route. The list may contain `OPTIONS` without a route, so the
     /// first method is not always enough.
-    fn rule_of_path(&self, host: &str, path: &str, methods: &[&str]) -> Option<&Rc<Rule>> {
+    fn rule_of_path(&self, host: &str, path: &str, methods: &[&str]) -> Option<&Arc<Rule>> {
         methods.iter().find_map(|method| self.rule_for(host, path, &Method::parse(method).ok()?))
     }
 }

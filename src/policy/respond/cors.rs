@@ -4,7 +4,7 @@ mod compile;
 mod names;
 mod preflight;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::config::document;
 use crate::config::problem::Problems;
@@ -19,9 +19,9 @@ pub struct CorsPolicy {
     origins: Origins,
     methods: Methods,
     headers: AllowedHeaders,
-    expose: Option<Rc<str>>,
+    expose: Option<Arc<str>>,
     credentials: bool,
-    max_age: Option<Rc<str>>,
+    max_age: Option<Arc<str>>,
     private_network: bool,
 }
 
@@ -33,7 +33,7 @@ impl CorsPolicy {
 
     /// Returns the CORS headers for a request with this `Origin`; `None` means that the request has no origin. Only the headers
     /// for subdomain patterns are built here; all others are prebuilt.
-    pub fn response(&self, origin: Option<&[u8]>) -> Rc<CorsResponse> {
+    pub fn response(&self, origin: Option<&[u8]>) -> Arc<CorsResponse> {
         match &self.origins {
             Origins::Any(response) => response.clone(),
             Origins::These { exact, subdomains, refused } => match origin {
@@ -41,7 +41,7 @@ impl CorsPolicy {
                 Some(origin) => match find(exact, origin) {
                     Some(listed) => listed.response.clone(),
                     None => match subdomain(subdomains, origin) {
-                        Some(text) => Rc::new(self.allowing(text)),
+                        Some(text) => Arc::new(self.allowing(text)),
                         None => refused.clone(),
                     },
                 },
@@ -57,9 +57,9 @@ impl CorsPolicy {
 
     /// Returns the value of `Access-Control-Allow-Origin` for this origin; `None` if the origin is not allowed. The value is `*`,
     /// a listed origin, or an origin that matches a subdomain pattern.
-    fn allow_origin(&self, origin: &[u8]) -> Option<Rc<str>> {
+    fn allow_origin(&self, origin: &[u8]) -> Option<Arc<str>> {
         match &self.origins {
-            Origins::Any(_) => Some(Rc::from("*")),
+            Origins::Any(_) => Some(Arc::from("*")),
             Origins::These { exact, subdomains, .. } => {
                 find(exact, origin).map(|listed| listed.origin.clone()).or_else(|| subdomain(subdomains, origin))
             }
@@ -67,14 +67,14 @@ impl CorsPolicy {
     }
 
     /// Returns the CORS headers for an allowed origin.
-    fn allowing(&self, origin: Rc<str>) -> CorsResponse {
-        let vary = (&*origin != "*").then(|| Rc::from("Origin"));
-        let mut set = vec![(Rc::from(names::ALLOW_ORIGIN), origin)];
+    fn allowing(&self, origin: Arc<str>) -> CorsResponse {
+        let vary = (&*origin != "*").then(|| Arc::from("Origin"));
+        let mut set = vec![(Arc::from(names::ALLOW_ORIGIN), origin)];
         if self.credentials {
-            set.push((Rc::from(names::ALLOW_CREDENTIALS), Rc::from("true")));
+            set.push((Arc::from(names::ALLOW_CREDENTIALS), Arc::from("true")));
         }
         if let Some(expose) = &self.expose {
-            set.push((Rc::from(names::EXPOSE_HEADERS), expose.clone()));
+            set.push((Arc::from(names::EXPOSE_HEADERS), expose.clone()));
         }
         CorsResponse { set, vary, remove: &names::RESPONSE_HEADERS }
     }
@@ -84,22 +84,22 @@ impl CorsPolicy {
 #[derive(Clone, Debug)]
 enum Origins {
     /// All origins are allowed and get these CORS headers.
-    Any(Rc<CorsResponse>),
+    Any(Arc<CorsResponse>),
     /// Only these origins are allowed.
     These {
         /// The listed origins, sorted by origin.
         exact: Vec<ListedOrigin>,
         subdomains: Vec<OriginPattern>,
         /// The CORS headers for all other origins, and for requests without an origin.
-        refused: Rc<CorsResponse>,
+        refused: Arc<CorsResponse>,
     },
 }
 
 /// An exact origin, and its CORS headers.
 #[derive(Clone, Debug)]
 struct ListedOrigin {
-    origin: Rc<str>,
-    response: Rc<CorsResponse>,
+    origin: Arc<str>,
+    response: Arc<CorsResponse>,
 }
 
 /// The methods that scripts may use. The safelisted methods are always allowed.
@@ -110,7 +110,7 @@ enum Methods {
     /// Any method, from the setting `*`.
     Any,
     /// Only these methods; the second field is the header value.
-    These(Vec<String>, Rc<str>),
+    These(Vec<String>, Arc<str>),
 }
 
 /// The request headers that scripts may set.
@@ -122,7 +122,7 @@ struct AllowedHeaders {
     /// The allowed names, in lower case.
     names: Vec<String>,
     /// The value of `Access-Control-Allow-Headers`; `None` if no header is allowed.
-    text: Option<Rc<str>>,
+    text: Option<Arc<str>>,
 }
 
 fn find<'l>(listed: &'l [ListedOrigin], origin: &[u8]) -> Option<&'l ListedOrigin> {
@@ -130,9 +130,9 @@ fn find<'l>(listed: &'l [ListedOrigin], origin: &[u8]) -> Option<&'l ListedOrigi
     listed.get(at)
 }
 
-fn subdomain(patterns: &[OriginPattern], origin: &[u8]) -> Option<Rc<str>> {
+fn subdomain(patterns: &[OriginPattern], origin: &[u8]) -> Option<Arc<str>> {
     patterns.iter().find(|pattern| pattern.matches(origin))?;
-    std::str::from_utf8(origin).ok().map(Rc::from)
+    std::str::from_utf8(origin).ok().map(Arc::from)
 }
 
 #[cfg(all(test, not(target_family = "wasm")))]

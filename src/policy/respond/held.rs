@@ -1,6 +1,6 @@
 //! Held responses, and the settings by which a route maps the bodies of responses.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::json_api::Mapping;
 
@@ -18,7 +18,7 @@ pub struct ResponseMapping {
 /// A response whose headers and body are held until the body is complete.
 #[derive(Debug)]
 pub struct HeldResponse {
-    pub(super) mapping: Rc<ResponseMapping>,
+    pub(super) mapping: Arc<ResponseMapping>,
     /// The status of an error response; `None` for a response whose body is mapped.
     pub(super) error: Option<u16>,
     /// Whether the body has a content coding, so that the response stage cannot read it.

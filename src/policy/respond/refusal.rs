@@ -1,6 +1,6 @@
 //! Builds the replies to refused requests: the JSON error body, the authentication challenges, and the other headers.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::auth::{Auth, CredentialKind};
@@ -44,7 +44,7 @@ impl ReplyRenderer {
         now: Duration,
     ) -> Reply {
         let looks = rejection.kind.appearance();
-        let mut headers: Vec<(Rc<str>, Rc<str>)> = Vec::with_capacity(8);
+        let mut headers: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(8);
         if let Some(error) = looks.challenge {
             self.challenges(&rejection.kind, error, asked, &mut headers);
         }
@@ -85,7 +85,7 @@ impl ReplyRenderer {
         kind: &RejectionKind,
         error: &str,
         asked: Option<RouteCredentials<'_>>,
-        headers: &mut Vec<(Rc<str>, Rc<str>)>,
+        headers: &mut Vec<(Arc<str>, Arc<str>)>,
     ) {
         let mut add = |text: String| headers.push(("www-authenticate".into(), text.into()));
         let Some(asked) = asked.filter(|asked| !asked.auth.kinds().is_empty()) else {

@@ -4,19 +4,19 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The audit record of one request, completed step by step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditRecord {
     /// The request id that the client and the upstream receive.
-    pub request_id: Rc<str>,
+    pub request_id: Arc<str>,
     /// The request method; empty if the request could not be parsed.
     pub method: Cow<'static, str>,
     /// The normalized path without its query, which may contain secrets; empty if the path was refused.
     pub path: String,
     /// The name of the matched route; `None` if no route matched.
-    pub route: Option<Rc<str>>,
+    pub route: Option<Arc<str>>,
     /// The first valid credential, and the caller that it identifies.
     pub caller: Option<AcceptedCredential>,
     /// The other valid credentials of the request.
@@ -32,11 +32,11 @@ pub struct AuditRecord {
     /// Further information about the reason, for operators.
     pub detail: Option<Cow<'static, str>>,
     /// The limit that refused the request, with the window if the limit has several windows.
-    pub limit: Option<Rc<str>>,
+    pub limit: Option<Arc<str>>,
     /// The shadow limits that would have refused the request.
-    pub would_limit: Vec<Rc<str>>,
+    pub would_limit: Vec<Arc<str>>,
     /// The shared limits that the rate limit service did not count for this request, because it gave no usable answer.
-    pub uncounted: Vec<Rc<str>>,
+    pub uncounted: Vec<Arc<str>>,
     /// The state of the revocation list; `None` if the list is current.
     pub revocation_list: Option<Cow<'static, str>>,
     /// The number of header names that the filter removed because only the gateway may set them, or because they are other
@@ -73,13 +73,13 @@ pub struct AcceptedCredential {
     /// The kind of the credential, as a stable word such as `token`.
     pub credential: &'static str,
     /// The configured name of the token's issuer; `None` for other credentials.
-    pub issuer: Option<Rc<str>>,
+    pub issuer: Option<Arc<str>>,
     /// The claim `sub` of the token; `None` for other credentials.
-    pub subject: Option<Rc<str>>,
+    pub subject: Option<Arc<str>>,
     /// The client id; `None` for a token without a client id.
-    pub client: Option<Rc<str>>,
+    pub client: Option<Arc<str>>,
     /// The id of the API key, which is not secret.
-    pub key: Option<Rc<str>>,
+    pub key: Option<Arc<str>>,
 }
 
 /// The outcome of a request.

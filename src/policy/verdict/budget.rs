@@ -1,7 +1,7 @@
 //! The rate limit headers for clients: `RateLimit` and `RateLimit-Policy`, or `X-RateLimit-*`.
 
 use std::fmt::Write;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::limit::LimitHeaders;
@@ -11,7 +11,7 @@ use crate::config::limit::LimitHeaders;
 #[derive(Clone, Debug, Default)]
 pub struct Budget {
     form: LimitHeaders,
-    policies: Vec<Rc<str>>,
+    policies: Vec<Arc<str>>,
     tightest: Option<Remaining>,
 }
 
@@ -19,7 +19,7 @@ pub struct Budget {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remaining {
     /// The name of the window: the name of the limit, and the window if the limit has several.
-    pub window: Rc<str>,
+    pub window: Arc<str>,
     /// The number of requests that the window allows.
     pub most: u64,
     /// The number of requests that the window still allows.
@@ -36,7 +36,7 @@ impl Budget {
 
     /// Adds a limit. `policy` is in the format of `RateLimit-Policy`, and `remaining` is the state of the limit's window with
     /// the fewest remaining requests.
-    pub fn add(&mut self, policy: &Rc<str>, remaining: Remaining) {
+    pub fn add(&mut self, policy: &Arc<str>, remaining: Remaining) {
         self.policies.push(policy.clone());
         if self.tightest.as_ref().is_none_or(|tightest| remaining.left < tightest.left) {
             self.tightest = Some(remaining);
@@ -44,7 +44,7 @@ impl Budget {
     }
 
     /// Adds the policy of a limit that did not count the request, because another limit refused it.
-    pub fn list(&mut self, policy: &Rc<str>) {
+    pub fn list(&mut self, policy: &Arc<str>) {
         if !self.policies.contains(policy) {
             self.policies.push(policy.clone());
         }
@@ -53,7 +53,7 @@ impl Budget {
     /// Records the limit that refused the request. The headers then describe this limit and not the window with the fewest
     /// remaining requests, so that the parameter `t` of `RateLimit` equals `Retry-After`
     /// (draft-ietf-httpapi-ratelimit-headers-10 §4).
-    pub fn refused(&mut self, policy: &Rc<str>, remaining: Remaining) {
+    pub fn refused(&mut self, policy: &Arc<str>, remaining: Remaining) {
         self.list(policy);
         self.tightest = Some(remaining);
     }

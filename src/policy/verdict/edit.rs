@@ -1,15 +1,15 @@
 //! Header edits as plain data, which the host applies.
 
 use std::ops::Deref;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A change to a header map. All names are in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
     /// Replace all headers of this name with one header that has this value. The value is bytes because it may be invalid UTF-8.
-    Set(HeaderName, Rc<[u8]>),
+    Set(HeaderName, Arc<[u8]>),
     /// Add a header with this value, and keep existing headers of the same name.
-    Add(HeaderName, Rc<[u8]>),
+    Add(HeaderName, Arc<[u8]>),
     /// Remove all headers of this name.
     Remove(HeaderName),
 }
@@ -20,7 +20,7 @@ pub enum HeaderName {
     /// A name that is known at compile time.
     Fixed(&'static str),
     /// A name from the document or the request.
-    Shared(Rc<str>),
+    Shared(Arc<str>),
 }
 
 impl HeaderEdit {
@@ -69,14 +69,14 @@ impl From<&'static str> for HeaderName {
     }
 }
 
-impl From<Rc<str>> for HeaderName {
-    fn from(name: Rc<str>) -> HeaderName {
+impl From<Arc<str>> for HeaderName {
+    fn from(name: Arc<str>) -> HeaderName {
         HeaderName::Shared(name)
     }
 }
 
-impl From<HeaderName> for Rc<str> {
-    fn from(name: HeaderName) -> Rc<str> {
+impl From<HeaderName> for Arc<str> {
+    fn from(name: HeaderName) -> Arc<str> {
         match name {
             HeaderName::Fixed(name) => name.into(),
             HeaderName::Shared(name) => name,

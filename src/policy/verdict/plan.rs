@@ -1,6 +1,6 @@
 //! The parts of the response that are known when the request is decided.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::budget::Budget;
 use super::edit::HeaderName;
@@ -9,9 +9,9 @@ use super::edit::HeaderName;
 #[derive(Clone, Debug, Default)]
 pub struct ResponsePlan {
     /// The request id, which is returned to the client.
-    pub request_id: Rc<str>,
+    pub request_id: Arc<str>,
     /// The CORS headers of the response; `None` on a route without CORS.
-    pub cors: Option<Rc<CorsResponse>>,
+    pub cors: Option<Arc<CorsResponse>>,
     /// The rate limit information for the client.
     pub budget: Budget,
     /// Whether the client uses gRPC and so expects gRPC errors.
@@ -19,11 +19,11 @@ pub struct ResponsePlan {
 }
 
 /// Header fields whose names and values are shared instead of copied.
-pub type HeaderFields = Vec<(Rc<str>, Rc<str>)>;
+pub type HeaderFields = Vec<(Arc<str>, Arc<str>)>;
 
 impl ResponsePlan {
     /// Returns the headers that every response gets: the request id, the rate limit headers, and the CORS headers.
-    pub fn headers(&self) -> impl Iterator<Item = (HeaderName, Rc<str>)> {
+    pub fn headers(&self) -> impl Iterator<Item = (HeaderName, Arc<str>)> {
         let limits = self.budget.headers().into_iter().map(|(name, value)| (name.into(), value.into()));
         let cors = self.cors.iter().flat_map(|cors| {
             let set = cors.set.iter().map(|(name, value)| (name.clone().into(), value.clone()));
@@ -44,7 +44,7 @@ pub struct CorsResponse {
     /// The headers to set. Names are in lower case.
     pub set: HeaderFields,
     /// The value to add to `Vary`; `None` if all origins get the same response.
-    pub vary: Option<Rc<str>>,
+    pub vary: Option<Arc<str>>,
     /// The headers to remove from the upstream's response before `set` is applied, because only the gateway's policy applies.
     pub remove: &'static [&'static str],
 }

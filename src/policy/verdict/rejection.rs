@@ -1,7 +1,7 @@
 //! All refusals, and the table of their client-visible form: status, code, challenge, gRPC status, message.
 
 use std::borrow::Cow;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The refusal of a request. `kind` determines the reply to the client; `reason` is only for the audit record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub enum RejectionKind {
     /// The caller is authenticated but not allowed.
     Forbidden,
     /// The caller lacks scopes that the route requires. Contains all scopes that the route names, separated by spaces.
-    InsufficientScope(Rc<str>),
+    InsufficientScope(Arc<str>),
     /// The caller lacks a permission that the route requires.
     PermissionDenied,
     /// Like `PermissionDenied`, but the document sets `permission_denied_status: 401`.
@@ -43,7 +43,7 @@ pub enum RejectionKind {
     /// No route matches the host and path.
     NotFound,
     /// No route of the path accepts the method. Contains the accepted methods for `Allow`.
-    MethodNotAllowed(Rc<str>),
+    MethodNotAllowed(Arc<str>),
     /// A key set, client document or revocation list that the decision needs is unavailable.
     AuthUnavailable,
     /// A limit refuses the request. Contains the seconds until the next request is allowed.
@@ -55,13 +55,13 @@ pub enum RejectionKind {
     /// The target is longer than the route allows.
     UriTooLong,
     /// The route does not accept the content type. Contains the accepted types for `Accept`.
-    UnsupportedMediaType(Rc<str>),
+    UnsupportedMediaType(Arc<str>),
     /// The body has a content coding that the filter cannot decode.
     UnsupportedCoding,
     /// Parameters are invalid, or a required body is missing or cannot be parsed. Contains the findings.
-    Invalid(Rc<[Finding]>),
+    Invalid(Arc<[Finding]>),
     /// The body can be parsed but is invalid. Contains the findings.
-    Unprocessable(Rc<[Finding]>),
+    Unprocessable(Arc<[Finding]>),
     /// The client uses an HTTP version that Envoy does not support.
     UpgradeRequired,
     /// The request headers are larger than Envoy or the route allows.

@@ -1,6 +1,6 @@
 //! A reply that the gateway sends itself.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A reply of the gateway, as plain data. The host sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,9 +8,9 @@ pub struct Reply {
     /// The HTTP status, from 200 to 599.
     pub status: u16,
     /// The headers. Names are in lower case, and values contain no control characters.
-    pub headers: Vec<(Rc<str>, Rc<str>)>,
+    pub headers: Vec<(Arc<str>, Arc<str>)>,
     /// The body. Envoy omits it in the reply to a HEAD request.
-    pub body: Rc<[u8]>,
+    pub body: Arc<[u8]>,
     /// The gRPC status code and message; `None` if the client does not use gRPC (envoy-facts §2.5).
     pub grpc: Option<(u8, &'static str)>,
     /// The response code details for Envoy, as one word.

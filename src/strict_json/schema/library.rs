@@ -1,7 +1,7 @@
 //! Stores the schemas of a configuration by address, and resolves the references between them.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::strict_json::schema_types::{NearMiss, SchemaFault};
 #[derive(Debug)]
 pub struct Library {
     near_miss: NearMiss,
-    documents: Vec<Rc<Value>>,
+    documents: Vec<Arc<Value>>,
     pub(super) addresses: Vec<String>,
     resources: Vec<Resource>,
     by_address: BTreeMap<String, usize>,
@@ -66,7 +66,7 @@ impl Library {
     /// schema that refers to this schema.
     pub fn add(&mut self, address: &str, document: Value) {
         let number = self.documents.len();
-        let document = Rc::new(document);
+        let document = Arc::new(document);
         self.documents.push(document.clone());
         self.addresses.push(address.to_string());
         let root = self.resource(number, "", address.to_string());
@@ -173,7 +173,7 @@ impl Library {
         Vocabularies::of(named, document)
     }
 
-    pub(super) fn document(&self, number: usize) -> Option<Rc<Value>> {
+    pub(super) fn document(&self, number: usize) -> Option<Arc<Value>> {
         self.documents.get(number).cloned()
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -54,5 +54,5 @@ pub struct ClientAttributes<'c> {
     /// The gateway's environment, from `environment` in the document; `None` if the document sets none.
     pub environment: Option<&'c str>,
     /// The client's tags.
-    pub tags: &'c [Rc<str>],
+    pub tags: &'c [Arc<str>],
 }

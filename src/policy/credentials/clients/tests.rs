@@ -38,7 +38,7 @@ fn parse(text: &str) -> Result<ClientDirectory, String> {
     policy().client_reader().unwrap().parse(text.as_bytes())
 }
 
-fn by_key(directory: &ClientDirectory, presented: &[u8], now: Duration) -> Result<Rc<Caller>, Rejection> {
+fn by_key(directory: &ClientDirectory, presented: &[u8], now: Duration) -> Result<Arc<Caller>, Rejection> {
     directory.by_key(&ApiKey::read(presented).map_err(refused)?, now)
 }
 

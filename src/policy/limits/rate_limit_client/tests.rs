@@ -65,7 +65,7 @@ impl FixedWindowService {
 /// The workers of several proxies, and their waiting requests. A call takes a millisecond.
 struct Workers {
     quotas: Vec<Quotas>,
-    limit: Rc<SharedLimit>,
+    limit: Arc<SharedLimit>,
     running: Vec<(Duration, usize, LeaseId, Vec<u8>)>,
     waiting: Vec<(usize, Duration)>,
     admitted: u32,
@@ -125,10 +125,10 @@ impl Workers {
     }
 }
 
-fn shared(most: Option<u32>) -> Rc<SharedLimit> {
-    let service = Rc::new(Service { cluster: "limits".to_string(), domain: "portcullis".to_string() });
+fn shared(most: Option<u32>) -> Arc<SharedLimit> {
+    let service = Arc::new(Service { cluster: "limits".to_string(), domain: "portcullis".to_string() });
     let terms = LeaseTerms { most, span: Duration::from_secs(1), timeout: Duration::from_millis(20) };
-    Rc::new(SharedLimit { service, terms })
+    Arc::new(SharedLimit { service, terms })
 }
 
 /// Returns a pseudo-random number (xorshift) that does not depend on the arithmetic under test.

@@ -122,7 +122,7 @@ const MAX_PLAIN_BYTES: usize = 128;
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
@@ -165,7 +165,7 @@ mod tests {
             environment: None,
             period: Default::default(),
         };
-        let listed = Some(Rc::new(listed));
+        let listed = Some(Arc::new(listed));
         let by =
             |proof| client(&Caller { client_id: Some("web".into()), client: listed.clone(), ..Caller::proven(proof) });
         [by(Proof::Token(token("accounts"))), by(Proof::ApiKey("k".into()))]

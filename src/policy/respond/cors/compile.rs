@@ -1,6 +1,6 @@
 //! Compiles the `cors` section, and rejects unsafe or ineffective settings.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{AllowedHeaders, CorsPolicy, ListedOrigin, Methods, Origins, names};
 use crate::config::document::Cors;
@@ -30,16 +30,16 @@ pub(super) fn policy(section: &Cors, problems: &mut Problems) -> CorsPolicy {
 fn arrange(policy: &CorsPolicy, patterns: Vec<OriginPattern>) -> Origins {
     let (mut exact, mut subdomains) = (Vec::new(), Vec::new());
     for pattern in patterns {
-        let origin: Rc<str> = match &pattern {
-            OriginPattern::Any => return Origins::Any(Rc::new(policy.allowing(Rc::from("*")))),
-            OriginPattern::Null => Rc::from("null"),
-            OriginPattern::Exact { text, .. } => Rc::from(text.as_str()),
+        let origin: Arc<str> = match &pattern {
+            OriginPattern::Any => return Origins::Any(Arc::new(policy.allowing(Arc::from("*")))),
+            OriginPattern::Null => Arc::from("null"),
+            OriginPattern::Exact { text, .. } => Arc::from(text.as_str()),
             OriginPattern::Subdomains { .. } => {
                 subdomains.push(pattern);
                 continue;
             }
         };
-        exact.push(ListedOrigin { response: Rc::new(policy.allowing(origin.clone())), origin });
+        exact.push(ListedOrigin { response: Arc::new(policy.allowing(origin.clone())), origin });
     }
     exact.sort_by(|a, b| a.origin.cmp(&b.origin));
     Origins::These { exact, subdomains, refused: refused() }
@@ -47,8 +47,8 @@ fn arrange(policy: &CorsPolicy, patterns: Vec<OriginPattern>) -> Origins {
 
 /// Returns the CORS headers for origins that are not allowed, and for requests without an origin. The response depends on the
 /// origin, so caches need `Vary` (Fetch §3.2.5).
-fn refused() -> Rc<CorsResponse> {
-    Rc::new(CorsResponse { set: Vec::new(), vary: Some(Rc::from("Origin")), remove: &names::RESPONSE_HEADERS })
+fn refused() -> Arc<CorsResponse> {
+    Arc::new(CorsResponse { set: Vec::new(), vary: Some(Arc::from("Origin")), remove: &names::RESPONSE_HEADERS })
 }
 
 fn origins(section: &Cors, problems: &mut Problems) -> Vec<OriginPattern> {
@@ -135,7 +135,7 @@ fn methods(section: &Cors, problems: &mut Problems) -> Methods {
     if methods.iter().any(|method| method == "*") {
         return Methods::Any;
     }
-    let text = Rc::from(methods.join(", "));
+    let text = Arc::from(methods.join(", "));
     Methods::These(methods, text)
 }
 
@@ -169,12 +169,12 @@ fn headers(section: &Cors, problems: &mut Problems) -> AllowedHeaders {
         }
         allowed.push(lower);
     }
-    let text = (!allowed.is_empty()).then(|| Rc::from(allowed.join(", ")));
+    let text = (!allowed.is_empty()).then(|| Arc::from(allowed.join(", ")));
     allowed.retain(|name| name != "*");
     AllowedHeaders { any, names: allowed, text }
 }
 
-fn expose(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
+fn expose(section: &Cors, problems: &mut Problems) -> Option<Arc<str>> {
     let list = &section.expose_headers;
     let mut exposed: Vec<String> = Vec::new();
     for At { value, place } in list {
@@ -197,10 +197,10 @@ fn expose(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
         }
         exposed.push(lower);
     }
-    (!exposed.is_empty()).then(|| Rc::from(exposed.join(", ")))
+    (!exposed.is_empty()).then(|| Arc::from(exposed.join(", ")))
 }
 
-fn max_age(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
+fn max_age(section: &Cors, problems: &mut Problems) -> Option<Arc<str>> {
     let At { value, place } = section.max_age.as_ref()?;
     if *value > MAX_AGE.most {
         problems.add(
@@ -211,7 +211,7 @@ fn max_age(section: &Cors, problems: &mut Problems) -> Option<Rc<str>> {
             ),
         );
     }
-    Some(Rc::from(value.as_secs().to_string()))
+    Some(Arc::from(value.as_secs().to_string()))
 }
 
 /// Returns the message for `*` with credentials: browsers then treat `*` as the name of a method or header (Fetch §3.2.3).

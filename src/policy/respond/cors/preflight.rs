@@ -1,7 +1,7 @@
 //! Answers preflights: requests that a browser sends first, to check whether a cross-origin request is allowed.
 
 use std::borrow::Cow;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{AllowedHeaders, CorsPolicy, Methods, names};
 use crate::config::header_name::is_token;
@@ -38,7 +38,7 @@ impl CorsPolicy {
     /// Answers a preflight for a path whose routes accept `route_methods`. `*` in this list means any method.
     pub fn preflight(&self, request: &Preflight<'_>, route_methods: &[&str]) -> PreflightAnswer {
         let vary = if self.private_network || request.private_network { VARY_PRIVATE_NETWORK } else { VARY };
-        let vary = (Rc::from("vary"), Rc::from(vary));
+        let vary = (Arc::from("vary"), Arc::from(vary));
         let Some(origin) = self.allow_origin(request.origin) else {
             let reason = Some("cors_origin_not_allowed");
             return PreflightAnswer { status: 403, headers: vec![vary], reason, detail: None };
@@ -70,20 +70,20 @@ impl CorsPolicy {
         &self,
         request: &Preflight<'_>,
         route_methods: &[&str],
-        origin: Rc<str>,
+        origin: Arc<str>,
         reason: Option<&'static str>,
     ) -> HeaderFields {
         let methods = self.methods.text(request.method, route_methods);
-        let mut headers: HeaderFields = vec![(Rc::from(names::ALLOW_ORIGIN), origin)];
+        let mut headers: HeaderFields = vec![(Arc::from(names::ALLOW_ORIGIN), origin)];
         if self.credentials {
-            headers.push((Rc::from(names::ALLOW_CREDENTIALS), Rc::from("true")));
+            headers.push((Arc::from(names::ALLOW_CREDENTIALS), Arc::from("true")));
         }
         if !methods.is_empty() {
-            headers.push((Rc::from(names::ALLOW_METHODS), methods));
+            headers.push((Arc::from(names::ALLOW_METHODS), methods));
         } else if reason.is_some() {
             // Without this header, a browser treats the requested method as allowed (Fetch §4.8 step 7.3). So list only the
             // methods that are always allowed.
-            headers.push((Rc::from(names::ALLOW_METHODS), Rc::from(names::SAFELISTED_METHODS.join(", "))));
+            headers.push((Arc::from(names::ALLOW_METHODS), Arc::from(names::SAFELISTED_METHODS.join(", "))));
         }
         // The browser refuses the request if this list lacks a requested header. The list is left out if the policy refuses a
         // header but the browser might find all requested headers in the list. This is possible if `allow_headers` contains `*`,
@@ -92,13 +92,13 @@ impl CorsPolicy {
         let is_plain =
             !self.headers.any && list.len() <= LONGEST_LIST && list.split(|b| *b == b',').count() <= MAX_NAMES;
         if let Some(text) = self.headers.text.as_ref().filter(|_| reason != Some(HEADER_NOT_ALLOWED) || is_plain) {
-            headers.push((Rc::from(names::ALLOW_HEADERS), text.clone()));
+            headers.push((Arc::from(names::ALLOW_HEADERS), text.clone()));
         }
         if let Some(seconds) = self.max_age.as_ref().filter(|_| reason.is_none()) {
-            headers.push((Rc::from(names::MAX_AGE), seconds.clone()));
+            headers.push((Arc::from(names::MAX_AGE), seconds.clone()));
         }
         if request.private_network && self.private_network {
-            headers.push((Rc::from(names::ALLOW_PRIVATE_NETWORK), Rc::from("true")));
+            headers.push((Arc::from(names::ALLOW_PRIVATE_NETWORK), Arc::from("true")));
         }
         headers
     }
@@ -119,11 +119,11 @@ impl Methods {
     }
 
     /// Returns the value of `Access-Control-Allow-Methods`.
-    fn text(&self, method: &[u8], route_methods: &[&str]) -> Rc<str> {
+    fn text(&self, method: &[u8], route_methods: &[&str]) -> Arc<str> {
         match self {
             Methods::OfThePath if route_methods.contains(&"*") => echo(method).unwrap_or_default(),
-            Methods::OfThePath => Rc::from(route_methods.join(", ")),
-            Methods::Any => Rc::from(if is_token(method) { "*" } else { "" }),
+            Methods::OfThePath => Arc::from(route_methods.join(", ")),
+            Methods::Any => Arc::from(if is_token(method) { "*" } else { "" }),
             Methods::These(_, text) => text.clone(),
         }
     }
@@ -161,8 +161,8 @@ impl AllowedHeaders {
 type PreflightRefusal = (&'static str, Option<Cow<'static, str>>);
 
 /// Returns the method if it is a token, which is safe to send back to the browser.
-fn echo(method: &[u8]) -> Option<Rc<str>> {
-    std::str::from_utf8(method).ok().filter(|_| is_token(method)).map(Rc::from)
+fn echo(method: &[u8]) -> Option<Arc<str>> {
+    std::str::from_utf8(method).ok().filter(|_| is_token(method)).map(Arc::from)
 }
 
 /// Returns a method or header name from the client if it is a token and short enough for the audit record.

@@ -1,6 +1,6 @@
 //! Tests of CORS answers to browsers and other clients.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CorsPolicy, Preflight, names};
@@ -233,6 +233,6 @@ fn common_responses_are_shared() {
     let policy = compiled(&section("https://b.test https://a.test null", None, "", ""));
     for origin in [None, Some("https://a.test"), Some("https://b.test"), Some("null"), Some("https://c.test")] {
         let origin = origin.map(str::as_bytes);
-        assert!(Rc::ptr_eq(&policy.response(origin), &policy.response(origin)), "{origin:?}");
+        assert!(Arc::ptr_eq(&policy.response(origin), &policy.response(origin)), "{origin:?}");
     }
 }
