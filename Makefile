@@ -29,7 +29,7 @@ run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:808
 	@cargo build --bin portcullis
 	cargo run --package test-harness --bin demo
 
-test: wasm envoy browser manifests rls suite wasm-runner ## run the tests: natively, as wasm under Node, through a real Envoy, in a real browser, and a smoke test with older versions of Envoy
+test: wasm dynamic-module envoy browser manifests rls suite wasm-runner ## run the tests: natively, as wasm under Node, through a real Envoy, in a real browser, and a smoke test with older versions of Envoy
 	@$(TIMED) build-tests cargo test --workspace --no-run
 	$(TIMED) tests cargo test --workspace --no-fail-fast
 	$(TIMED) smoke $(MAKE) --no-print-directory test-smoke
@@ -42,12 +42,12 @@ test-all: test ## also run the slow tests: all cases through every version of En
 	$(TIMED) fuzz-long $(SETUP)/fuzz 3600
 	$(TIMED) soak-long $(MAKE) --no-print-directory soak
 
-test-versions: wasm ## run the cases, traps and configurations through each older supported version of Envoy
+test-versions: wasm dynamic-module ## run the cases, traps and configurations through each older supported version of Envoy
 	@$(OLDER_ENVOYS)
 	# Run two versions in parallel, because each run spends most of its time waiting.
 	$(MAKE) --no-print-directory --jobs=2 --keep-going $$(printf 'test-version-%s ' $$versions)
 
-test-smoke: wasm
+test-smoke: wasm dynamic-module
 	@$(OLDER_ENVOYS)
 	$(MAKE) --no-print-directory --jobs=2 --keep-going $$(printf 'test-smoke-%s ' $$versions)
 
@@ -89,6 +89,8 @@ size: wasm ## list the ten largest crates in each module
 
 wasm: dist/portcullis.wasm ## build dist/portcullis.wasm, and dist/portcullis-full.wasm with JSON Schema
 
+dynamic-module: dist/libportcullis.so ## build dist/libportcullis.so, the filter as an Envoy dynamic module
+
 image: wasm ## pack both modules into OCI image layouts, dist/oci/ and dist/oci-full/
 	@cargo run --quiet --package test-harness --bin image -- dist/portcullis.wasm dist/oci
 	cargo run --quiet --package test-harness --bin image -- dist/portcullis-full.wasm dist/oci-full
@@ -114,13 +116,18 @@ reference: rust ## write the key tables of docs/configuration.md from docs/gatew
 clean: ## remove everything that was built or downloaded
 	@rm -rf build dist target
 
-.PHONY: help run test test-all test-versions test-smoke check bench bench-core size wasm image fuzz soak sbom reproducible reference clean rust wasm-toolchain envoy browser manifests rls suite wasm-runner
+.PHONY: help run test test-all test-versions test-smoke check bench bench-core size wasm dynamic-module image fuzz soak sbom reproducible reference clean rust wasm-toolchain envoy browser manifests rls suite wasm-runner
 
 dist/portcullis.wasm dist/portcullis-full.wasm &: $(WASM_SOURCES) src/strict_json/schema/dialect.json test-harness/pack/src/main.rs build/wasm-toolchain
 	@$(SETUP)/wasm-cargo build build/portcullis.wasm
 	cargo run --quiet --package pack -- build/portcullis.wasm dist/portcullis.wasm
 	$(SETUP)/wasm-cargo build build/portcullis-full.wasm full
 	cargo run --quiet --package pack -- build/portcullis-full.wasm dist/portcullis-full.wasm
+
+dist/libportcullis.so: $(WASM_SOURCES) | rust
+	@mkdir -p dist
+	cargo rustc --package portcullis --lib --crate-type cdylib --profile dynamic-module --no-default-features --features dynamic-module,full
+	cp target/dynamic-module/libportcullis.so $@
 
 # The set-up scripts. A script does nothing if its work is already done. If it fails, it prints one line about what is missing.
 

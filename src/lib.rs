@@ -8,24 +8,24 @@
 //!   the gateway passes the time and all external data to it. `policy.rs` calls the stages in order, and each folder in `policy/`
 //!   contains the code for one task, such as credentials or limits.
 //! - [`gateway`]: runs a policy in one worker. The gateway handles events and returns commands. It performs no I/O.
-//! - [`hosts`]: connects the gateway to Envoy, on `wasm32-wasip1` only. It passes events to the gateway, performs the commands of
+//! - [`hosts`]: connects the gateway to Envoy, as a wasm module or as a dynamic module. It passes events to the gateway, performs the commands of
 //!   the gateway, and makes no decision.
 //! - [`cli`]: the command line tool, on native targets only. It decides requests with the same code as the filter.
 //!
 //! # Invariants
 //!
 //! 1. A decision depends only on the policy, the request, and the external data in [`policy::world`], such as the time and the
-//! keys of issuers.
+//!    keys of issuers.
 //! 2. A request that matches no route is refused. If the filter fails, the request is refused and never forwarded.
 //! 3. An identity header that a client sent never reaches an upstream, on any route and in any spelling.
 //! 4. A refused client receives a status, a stable code and the standard challenge. Only the audit record has the precise reason.
 //! 5. A configuration with any problem has no effect: the previous policy stays active.
 //! 6. If the endpoint of a key set fails, the keys that were fetched last stay in use, but never longer than `fresh_for` plus
-//! `stale_for`.
+//!    `stale_for`.
 //! 7. No input from a client, an issuer or an upstream can make the filter panic, hang or use unlimited memory.
 //! 8. Every reply of the gateway to an allowed origin contains the CORS headers for that origin.
 //! 9. The upstream receives no part of a request that is refused or not yet decided. If the decision depends on the body, the
-//! proxy holds the headers too.
+//!    proxy holds the headers too.
 //! 10. No log line, no response and no error message contains a token, an API key or a secret.
 //! 11. The filter forwards the path that it matched against the routes. It refuses ambiguous paths before it matches routes.
 //!
@@ -40,7 +40,7 @@ pub mod printable;
 pub mod protobuf;
 pub mod strict_json;
 
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(feature = "cli", not(target_family = "wasm")))]
 pub mod cli;
 
 /// The entry point of the wasm module. Envoy calls it once in each VM before any other callback (proxy-wasm ABI, `_initialize`).

@@ -57,6 +57,12 @@ pub struct EnvoyOptions {
     /// the same directory
     #[arg(long, value_name = "PATH", default_value = "dist/portcullis.wasm")]
     wasm: String,
+    /// The interface through which Envoy loads the filter
+    #[arg(long, value_enum, default_value = "wasm")]
+    host: FilterHost,
+    /// The path of the dynamic module for Envoy; used with `--host dynamic-module`
+    #[arg(long, value_name = "PATH", default_value = "dist/libportcullis.so")]
+    dynamic_module: String,
     /// The form in which the configuration contains the document
     #[arg(long, value_enum, default_value = "json")]
     embed: EmbeddedForm,
@@ -77,6 +83,15 @@ pub struct EnvoyOptions {
     variables: Variables,
 }
 
+/// The interface through which Envoy loads the filter.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FilterHost {
+    /// The wasm module, in a sandbox
+    Wasm,
+    /// The dynamic module, which runs in Envoy's process without a sandbox (Envoy 1.38 or later)
+    DynamicModule,
+}
+
 /// The form in which the plugin receives the document.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum EmbeddedForm {
@@ -93,6 +108,14 @@ pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
         let message = format!(
             "the listener and the admin interface both use port {}: choose another --port or --admin-port",
             options.port
+        );
+        return Err(Failure::Message(message));
+    }
+    if options.host == FilterHost::DynamicModule && options.envoy_version < version::LOADS_DYNAMIC_MODULES {
+        let message = format!(
+            "`--host dynamic-module` needs Envoy {} or later, not {}: use `--host wasm`",
+            version::LOADS_DYNAMIC_MODULES,
+            options.envoy_version
         );
         return Err(Failure::Message(message));
     }
@@ -119,7 +142,7 @@ pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
     let version = options.envoy_version.notes();
     let buffers = listener::note(&gateway, options);
     let certificates = options.tls.note(&gateway.document);
-    let module = needed_module(&gateway, options);
+    let module = (options.host == FilterHost::Wasm).then(|| needed_module(&gateway, options)).flatten();
     let notes =
         needed.chain(public_paths_without_route).chain(module).chain(certificates).chain(buffers).chain(version);
     let notes = notes.map(|note| format!("{}: note: {note}", options.file)).collect();

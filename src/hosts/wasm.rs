@@ -7,7 +7,6 @@ mod host;
 mod limits;
 mod plugin;
 mod properties;
-mod request_id;
 mod stream;
 mod verifier;
 mod worker;

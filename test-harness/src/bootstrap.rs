@@ -6,6 +6,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::envoy::Host;
+
 /// The values that the configuration is generated from.
 #[derive(Debug, Clone)]
 pub struct Bootstrap<'a> {
@@ -66,6 +68,14 @@ impl Bootstrap<'_> {
     }
 
     fn filter(&self, module: &Path) -> Value {
+        if Host::of(module) == Host::DynamicModule {
+            return json!({ "name": "portcullis", "typed_config": {
+                "@type": kind("http.dynamic_modules.v3.DynamicModuleFilter"),
+                "dynamic_module_config": { "module": { "local": { "filename": module } }, "do_not_close": true },
+                "filter_name": format!("portcullis-{}", self.port),
+                "filter_config": { "@type": "type.googleapis.com/google.protobuf.StringValue", "value": self.policy.to_string() },
+            } });
+        }
         let id = format!("portcullis-{}", self.port);
         json!({ "name": "portcullis", "typed_config": { "@type": kind("http.wasm.v3.Wasm"), "config": {
             "name": id,

@@ -34,6 +34,38 @@ pub struct Envoy {
     child: Child,
     admin: u16,
     folder: PathBuf,
+    host: Host,
+}
+
+/// The interface through which Envoy loads the filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// The wasm module.
+    Wasm,
+    /// The dynamic module.
+    DynamicModule,
+}
+
+impl Host {
+    /// Returns the host of a module: its file name ends with `.wasm` or `.so`.
+    pub fn of(module: &Path) -> Host {
+        if module.extension().is_some_and(|end| end == "so") { Host::DynamicModule } else { Host::Wasm }
+    }
+
+    /// Returns the hosts that this Envoy has: wasm, and from version 1.38 on also dynamic modules.
+    pub fn all() -> Result<Vec<Host>> {
+        let has_both = version()? >= (1, 38);
+        Ok([Host::Wasm].into_iter().chain(has_both.then_some(Host::DynamicModule)).collect())
+    }
+
+    /// Returns the host that tests use: the dynamic module if `$FILTER_HOST` is `dynamic-module`, else wasm.
+    pub fn chosen() -> Host {
+        if std::env::var_os("FILTER_HOST").is_some_and(|host| host == "dynamic-module") {
+            Host::DynamicModule
+        } else {
+            Host::Wasm
+        }
+    }
 }
 
 impl Envoy {
@@ -50,7 +82,8 @@ impl Envoy {
         command.args(["--concurrency", &launch.workers.to_string()]).envs(launch.env.iter().cloned());
         command.stdin(Stdio::null()).stdout(out).stderr(errors);
         let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
-        let mut envoy = Self { child, admin: launch.admin, folder };
+        let host = if launch.bootstrap.contains("DynamicModuleFilter") { Host::DynamicModule } else { Host::Wasm };
+        let mut envoy = Self { child, admin: launch.admin, folder, host };
         envoy.wait_until_ready()?;
         Ok(envoy)
     }
@@ -105,6 +138,12 @@ impl Envoy {
     /// without the filter (§0.1).
     pub fn filter_never_failed(&mut self, workers: u32) -> Result<()> {
         self.still_runs()?;
+        if self.host == Host::DynamicModule {
+            thread::sleep(UNWRITTEN);
+            let panicked = self.lines().into_iter().find(|line| line.contains("the filter panicked"));
+            anyhow::ensure!(panicked.is_none(), "the filter failed: {panicked:?}\n{}", self.log_tail(15));
+            return Ok(());
+        }
         let failed = |line: &String| line.contains("[critical][wasm]") || line.contains("failed: Uncaught");
         if let Some(line) = self.lines().iter().find(|line| failed(line)) {
             bail!("the filter failed: {line}\n{}", self.log_tail(15));
@@ -216,6 +255,16 @@ pub fn root() -> &'static Path {
 /// Returns the path of the filter's module, which `make wasm` builds. `portcullis-full.wasm` must be in the same folder, because
 /// `portcullis generate envoy` looks for it there.
 pub fn module() -> Result<PathBuf> {
+    module_of(Host::chosen())
+}
+
+/// Returns the path of the filter's module for a host.
+pub fn module_of(host: Host) -> Result<PathBuf> {
+    if host == Host::DynamicModule {
+        let module = root().join("dist/libportcullis.so");
+        anyhow::ensure!(module.is_file(), "{} is missing: run `make dynamic-module`", module.display());
+        return Ok(module);
+    }
     for name in ["dist/portcullis.wasm", "dist/portcullis-full.wasm"] {
         anyhow::ensure!(root().join(name).is_file(), "{name} is missing: run `make wasm`");
     }

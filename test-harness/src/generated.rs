@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::certificate::Certificates;
+use crate::envoy::Host;
 use crate::{envoy, program};
 
 /// The inputs of `portcullis generate envoy`.
@@ -32,7 +33,12 @@ impl Wanted<'_> {
         let text = |path: &Path| path.display().to_string();
         let (document, module) = (text(self.document), text(self.module));
         let (port, admin) = (self.port.to_string(), self.admin.to_string());
-        let arguments = ["generate", "envoy", &document, "--wasm", &module, "--port", &port, "--admin-port", &admin];
+        let (host, option) = match Host::of(self.module) {
+            Host::Wasm => ("wasm", "--wasm"),
+            Host::DynamicModule => ("dynamic-module", "--dynamic-module"),
+        };
+        let arguments =
+            ["generate", "envoy", &document, "--host", host, option, &module, "--port", &port, "--admin-port", &admin];
         let hops = self.trusted_hops.to_string();
         let (major, minor) = envoy::version()?;
         let version = format!("{major}.{minor}");

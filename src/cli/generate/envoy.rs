@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::address::socket;
 use super::traffic::TrafficOptions;
-use super::{EnvoyOptions, clusters, listener};
+use super::{EnvoyOptions, FilterHost, clusters, listener};
 use crate::cli::gateway::GatewayFile;
 use crate::config::problem::Problems;
 use crate::gateway::metrics::tag_rules;
@@ -19,6 +19,9 @@ pub fn bootstrap(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut P
             "listeners": [listener::listener(gateway, options)],
         },
     });
+    if let (FilterHost::DynamicModule, Some(members)) = (options.host, bootstrap.as_object_mut()) {
+        members.insert("layered_runtime".to_string(), runtime());
+    }
     if let (false, Some(members)) = (options.no_admin, bootstrap.as_object_mut()) {
         // A client of the admin port can stop the proxy and read its configuration, so only the local host can connect.
         members.insert("admin".to_string(), json!({ "address": socket("127.0.0.1", options.admin_port) }));
@@ -29,6 +32,13 @@ pub fn bootstrap(gateway: &GatewayFile, options: &EnvoyOptions, problems: &mut P
 /// Returns the rules by which Envoy converts labels in the names of the filter's statistics to tags.
 fn stats_tags() -> Vec<Value> {
     tag_rules().map(|(label, rule)| json!({ "tag_name": label, "regex": rule })).collect()
+}
+
+/// Returns the runtime settings for a dynamic module: with them, its metrics have the same names in Prometheus as those of the wasm
+/// module, without the prefix `envoy_dynamicmodulescustom_`.
+fn runtime() -> Value {
+    let flags = json!({ "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": true });
+    json!({ "layers": [{ "name": "portcullis", "static_layer": flags }] })
 }
 
 /// Returns the settings that shed load before the proxy runs out of memory or file descriptors. At 95 % of the heap limit,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{EmbeddedForm, EnvoyOptions};
+use super::{EmbeddedForm, EnvoyOptions, FilterHost};
 use crate::cli::gateway::GatewayFile;
 use crate::cli::module::Module;
 use crate::config::document::{Document, IssuerKeySettings};
@@ -11,7 +11,32 @@ use crate::config::document::{Document, IssuerKeySettings};
 pub const FILTER: &str = "portcullis";
 
 /// Returns the entry for `http_filters`.
-pub fn wasm(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
+pub fn entry(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
+    match options.host {
+        FilterHost::Wasm => wasm(gateway, options),
+        FilterHost::DynamicModule => dynamic_module(gateway, options),
+    }
+}
+
+fn dynamic_module(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
+    json!({
+        "name": FILTER,
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+            "dynamic_module_config": {
+                // Never a remote module: if Envoy cannot fetch it, requests pass without the filter.
+                "module": { "local": { "filename": options.dynamic_module } },
+                // The module has a thread, so Envoy must not unload it.
+                "do_not_close": true,
+            },
+            // Filters with the same name share data. The port distinguishes two gateways in one Envoy.
+            "filter_name": format!("{FILTER}-{}", options.port),
+            "filter_config": embedded(&gateway.configuration, options.embed),
+        },
+    })
+}
+
+fn wasm(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
     let module = Module::needed(&gateway.document).beside(&options.wasm);
     let mut machine = json!({
         "code": { "local": { "filename": module.as_ref().unwrap_or(&options.wasm) } },

@@ -55,8 +55,8 @@ fn connection_manager(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
         },
     });
     let largest_body = gateway.policy.largest_buffered_body();
-    let certificate_filter = options.tls.certificate_filter(options.envoy_version);
-    let filters: Vec<Value> = certificate_filter.into_iter().chain([filter::wasm(gateway, options), router]).collect();
+    let certificate_filter = options.tls.certificate_filter(options);
+    let filters: Vec<Value> = certificate_filter.into_iter().chain([filter::entry(gateway, options), router]).collect();
     json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "access_log": loggers,

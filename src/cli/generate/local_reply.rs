@@ -77,7 +77,7 @@ fn mapper(condition: &str, code: &str, message: &str, id: &str) -> Value {
 fn written_by_the_filter() -> String {
     format!(
         "'{OWNER}' in filter_state && filter_state['{OWNER}'] == b'{FILTER}' \
-         && !(response.code_details in ['wasm_fail_stream', 'no_policy'])"
+         && !(response.code_details in ['wasm_fail_stream', 'no_policy', 'portcullis_panic', 'dynamic_module_filter_init_failed'])"
     )
 }
 

@@ -3,7 +3,8 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::version::{EnvoyVersion, REPORTS_VERIFICATION};
+use super::version::REPORTS_VERIFICATION;
+use super::{EnvoyOptions, FilterHost};
 use crate::config::document::Document;
 
 /// The paths of the certificates for Envoy. Without TLS certificates, the listener accepts plaintext HTTP.
@@ -52,10 +53,12 @@ impl TlsOptions {
         Some(json!({ "name": "envoy.transport_sockets.tls", "typed_config": context }))
     }
 
-    /// Returns an Envoy filter that records whether Envoy verified the client certificate, for Envoy versions that do not report
-    /// this to the filter. The returned filter refuses no request.
-    pub fn certificate_filter(&self, version: EnvoyVersion) -> Option<Value> {
-        if self.client_ca.is_none() || version >= REPORTS_VERIFICATION {
+    /// Returns an Envoy filter that records whether Envoy verified the client certificate, if Envoy does not report this to the
+    /// filter: to a dynamic module it does not, and to a wasm module only newer versions do. The returned filter refuses no
+    /// request.
+    pub fn certificate_filter(&self, options: &EnvoyOptions) -> Option<Value> {
+        let reports = options.host == FilterHost::Wasm && options.envoy_version >= REPORTS_VERIFICATION;
+        if self.client_ca.is_none() || reports {
             return None;
         }
         let verified = json!({

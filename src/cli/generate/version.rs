@@ -59,7 +59,9 @@ const OLDEST: EnvoyVersion = EnvoyVersion(1, 36);
 const CAN_HOLD_HEADERS: EnvoyVersion = EnvoyVersion(1, 35);
 /// From this version on, `request_body_buffer_limit` of a virtual host lets filters buffer more than the connection limit.
 pub const RAISES_BUFFER_LIMIT: EnvoyVersion = EnvoyVersion(1, 37);
-/// From this version on, Envoy reports to the filter whether it verified the client certificate
+/// From this version on, Envoy accepts dynamic modules that were built for another version.
+pub const LOADS_DYNAMIC_MODULES: EnvoyVersion = EnvoyVersion(1, 38);
+/// From this version on, Envoy reports to a wasm module whether it verified the client certificate
 /// (`connection.peer_certificate_valid`).
 pub const REPORTS_VERIFICATION: EnvoyVersion = EnvoyVersion(1, 39);
 /// From this version on, Envoy treats dot segments with parameters, such as `..;a`, as dot segments.

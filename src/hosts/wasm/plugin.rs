@@ -3,18 +3,18 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use proxy_wasm::types::LogLevel;
 
 use super::commands::perform;
 use super::host::{self, GrpcCall, Map};
 use super::limits::SharedCells;
-use crate::config::source;
 use crate::gateway::call::{Answer, Call, CallId, CallRequest, GrpcMessage, HttpResponse};
 use crate::gateway::shared::SharedData;
 use crate::gateway::waiting::StreamId;
 use crate::gateway::{Gateway, GatewayEffects};
-use crate::policy::Policy;
+use crate::hosts::configuration;
 use crate::policy::limits::rate_limit_client::wire;
 
 /// A plugin with one version of its configuration. All requests that started with this version share the value, even after Envoy
@@ -44,22 +44,17 @@ impl Plugin {
     /// filter (envoy-facts §0.1).
     pub fn configure() -> Option<Rc<Plugin>> {
         let bytes = host::plugin_configuration();
-        match load(&bytes) {
+        match configuration::load(&bytes) {
             Ok(policy) => {
-                let gateway = Gateway::new(Rc::new(policy), &SharedMap);
-                let (documents, routes) = (gateway.polled().plans().count(), gateway.policy().routes().len());
-                let fingerprint = fingerprint(&bytes);
-                host::log(
-                    LogLevel::Info,
-                    &format!("policy {fingerprint:016x} is active: {routes} routes, {documents} polled documents"),
-                );
+                let gateway = Gateway::new(Arc::new(policy), &SharedMap);
+                host::log(LogLevel::Info, &configuration::active(&bytes, &gateway));
                 let plugin = Plugin { gateway, limits: RefCell::new(SharedCells::open()), calls: RefCell::default() };
                 plugin.set_tick();
                 Some(Rc::new(plugin))
             }
             Err(problems) => {
                 for problem in problems {
-                    host::log(LogLevel::Error, &format!("configuration refused: {problem}"));
+                    host::log(LogLevel::Error, &configuration::refused(&problem));
                 }
                 None
             }
@@ -178,18 +173,4 @@ impl GrpcMessage for MessageBuffer {
     fn bytes(&self, max: usize) -> Option<Vec<u8>> {
         host::grpc_message(self.0, max)
     }
-}
-
-/// Parses and compiles a configuration. The document can refer to environment variables of the VM, which Envoy sets from
-/// `vm_config.environment_variables`.
-fn load(bytes: &[u8]) -> Result<Policy, Vec<String>> {
-    let node = source::read(bytes).map_err(|fault| vec![fault])?;
-    let environment = |name: &str| std::env::var(name).ok();
-    Policy::from_node(&node, &environment).map_err(|problems| problems.iter().map(ToString::to_string).collect())
-}
-
-/// Computes an FNV-1a hash of the configuration. The hash in the log shows whether two workers have the same configuration. It is
-/// not a cryptographic hash.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

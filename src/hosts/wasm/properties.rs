@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::host;
 use crate::config::client::hex_bytes;
 use crate::gateway::host::RequestFacts;
+use crate::hosts::request_id;
 use crate::policy::request::peer::{Certificate, Peer};
 use crate::policy::verdict::audit::RequestEnd;
 
@@ -83,6 +84,13 @@ pub fn end() -> RequestEnd {
         details: text(DETAILS),
         duration_millis: host::number("request\0duration").map(|nanos| nanos / 1_000_000),
     }
+}
+
+/// Returns the id of a request that was never decided.
+pub fn known_id() -> String {
+    let connection = host::number("connection\0id").unwrap_or(0);
+    let millis = host::number("request\0time").unwrap_or(0) / 1_000_000;
+    request_id::known_id(&host::property("request\0id").unwrap_or_default(), connection, millis)
 }
 
 /// The property with the result of a shadow rule of Envoy's RBAC filter. Clients cannot set this property.

@@ -6,13 +6,13 @@ use std::rc::Rc;
 use super::commands::perform;
 use super::host::{self, LocalReply, Map};
 use super::plugin::Plugin;
-use super::properties::{StreamProperties, end};
-use super::request_id::{fresh_id, known_id};
+use super::properties::{StreamProperties, end, known_id};
 use super::verifier::HostVerifier;
 use crate::gateway::command::{Command, Flow};
 use crate::gateway::host::Host;
 use crate::gateway::transaction::Transaction;
 use crate::gateway::waiting::StreamId;
+use crate::hosts::request_id::fresh_id;
 
 /// One request in Envoy, with the plugin and the transaction that handle its callbacks.
 pub struct Stream {

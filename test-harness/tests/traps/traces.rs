@@ -55,9 +55,9 @@ fn answered() -> Result<()> {
 /// Sends requests whose client disconnects before the filter decides. Their traces and log lines must not contain a secret.
 fn left() -> Result<()> {
     let servers = Servers::start()?;
+    servers.issuer.fail(Fault::Held);
     let mut gate = traced(&servers)?;
     let token = servers.token(&json!({ "jti": SECRET }))?;
-    servers.issuer.fail(Fault::Held);
     let target = format!("/orders/1?q=1&access_token={token}");
     let upload = Request { method: b"POST".to_vec(), ..get(&format!("/checked?q=1&api_key={SECRET}")) };
     let unfinished = upload.header("content-type", "application/json").header("content-length", "1000000").body("[1");

@@ -1,18 +1,15 @@
 //! Creates request ids: random ids for new requests, and ids that also appear in Envoy's log for requests without a decision.
 
-use super::host;
 use crate::policy::request::well_formed_id;
 
-/// Returns the id of a request that ended before the gateway decided it. If Envoy could not parse the request and so assigned no
-/// id, the result consists of the connection and the time. With the generated configuration, Envoy's reply contains the same id.
-pub fn known_id() -> String {
-    let id = host::property("request\0id").unwrap_or_default();
-    if let Some(id) = well_formed_id(&id) {
-        return id.to_string();
+/// Returns the id of a request that ended before the gateway decided it. `id` is the id that Envoy assigned; it is empty if Envoy
+/// could not parse the request. The result then consists of the connection and the time of the request, in milliseconds since the
+/// Unix epoch. With the generated configuration, Envoy's reply contains the same id.
+pub fn known_id(id: &[u8], connection: u64, millis: u64) -> String {
+    match well_formed_id(id) {
+        Some(id) => id.to_string(),
+        None => format!("connection-{connection}-{millis}"),
     }
-    let connection = host::number("connection\0id").unwrap_or(0);
-    let millis = host::number("request\0time").unwrap_or(0) / 1_000_000;
-    format!("connection-{connection}-{millis}")
 }
 
 /// Returns a random version 4 UUID (RFC 9562 §5.4) for a request without a usable id.

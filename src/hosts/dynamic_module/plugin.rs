@@ -1,0 +1,107 @@
+//! One plugin in one worker thread: its gateway, and the work that it passes to other threads.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock::now;
+use super::commands::perform_outside;
+use super::envoy::EnvoyStream;
+use super::mailbox::Mailbox;
+use super::shared::SharedCells;
+use super::shared_plugin::SharedPlugin;
+use crate::gateway::call::Call;
+use crate::gateway::waiting::StreamId;
+use crate::gateway::{Gateway, GatewayEffects};
+use crate::policy::verdict::wait::Awaited;
+
+/// One plugin in one worker thread.
+pub struct Plugin {
+    /// The configuration, which all threads share.
+    pub shared: Arc<SharedPlugin>,
+    /// The gateway of this thread. The main thread fetches its documents.
+    pub gateway: Gateway,
+    /// The buckets of local limits.
+    pub limits: RefCell<SharedCells>,
+    /// What other threads pass to this thread.
+    pub mailbox: Arc<Mailbox>,
+    last_id: Cell<u64>,
+    /// The value of [`super::shared::ProcessState::changes`] that this thread has handled.
+    seen: Cell<u64>,
+}
+
+impl Plugin {
+    /// Creates the state of this thread for a plugin.
+    pub fn new(shared: &Arc<SharedPlugin>) -> Plugin {
+        Plugin {
+            gateway: Gateway::without_fetches(shared.policy.clone(), &*shared.state),
+            limits: RefCell::new(SharedCells::of(&shared.state)),
+            mailbox: shared.open_mailbox(),
+            last_id: Cell::new(0),
+            // The documents that other threads have fetched already are read at the first request.
+            seen: Cell::new(u64::MAX),
+            shared: shared.clone(),
+        }
+    }
+
+    /// Returns the id of a new stream.
+    pub fn next_id(&self) -> StreamId {
+        self.last_id.set(self.last_id.get() + 1);
+        StreamId(self.last_id.get())
+    }
+
+    /// Returns `true` if other threads have passed something to this thread, or have changed a document, since the last tick.
+    pub fn has_news(&self) -> bool {
+        self.seen.get() != self.shared.state.changes() || !self.mailbox.is_empty()
+    }
+
+    /// Handles the results of calls, new documents, and the waits that have ended. `stream` is the stream of the current hook, and
+    /// `wake` decides a waiting request again.
+    pub fn tick(&self, stream: EnvoyStream, wake: &dyn Fn(StreamId)) {
+        self.seen.set(self.shared.state.changes());
+        let inbox = self.mailbox.take();
+        inbox.counts.iter().for_each(|count| self.shared.count(stream, count));
+        let mut woken = 0;
+        for (call, answer) in inbox.answers {
+            let effects = answer.with(|answer| self.gateway.on_answer(call, answer, now(), &*self.shared.state));
+            woken += self.apply(effects, stream, wake);
+        }
+        woken += self.apply(self.gateway.on_tick(now(), &*self.shared.state), stream, wake);
+        self.start_calls(woken, None, stream, wake);
+    }
+
+    /// Passes the calls that are due to the main thread, in the hook of `request`. `on` is the result that the request waits for.
+    pub fn start_calls_of(&self, request: StreamId, on: Option<Awaited>, stream: EnvoyStream, wake: &dyn Fn(StreamId)) {
+        if let Some(Awaited::Document(document)) = on {
+            self.shared.want(document);
+        }
+        // Without a rate limit service, no other call can be due.
+        if self.shared.policy.asks_rate_limits() {
+            self.start_calls(0, Some(request), stream, wake);
+        }
+    }
+
+    fn start_calls(&self, mut woken: usize, only: Option<StreamId>, stream: EnvoyStream, wake: &dyn Fn(StreamId)) {
+        let start = |call: &Call| {
+            self.shared.start_call(&self.mailbox, call.clone());
+            true
+        };
+        while let Some(effects) = self.gateway.start_calls(now(), &*self.shared.state, &mut woken, only, start) {
+            self.apply(effects, stream, wake);
+        }
+        // More requests are due than one hook may wake.
+        if self.gateway.next_tick().is_some_and(|period| period < TICK) {
+            self.mailbox.wake();
+        }
+    }
+
+    fn apply(&self, effects: GatewayEffects, stream: EnvoyStream, wake: &dyn Fn(StreamId)) -> usize {
+        perform_outside(effects.commands, |count| self.shared.count(stream, count));
+        let woken = effects.due.len();
+        effects.due.into_iter().for_each(wake);
+        woken
+    }
+}
+
+/// The normal period of the ticks.
+const TICK: Duration = Duration::from_millis(100);
