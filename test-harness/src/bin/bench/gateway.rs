@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use test_harness::envoy::Host;
 
 use crate::site::{
     CALLER, CALLS, EXPOSED, HEADERS, HEALTH, HEALTH_BODY, IDENTITY, MAPPED, MAX_AGE, METHODS, ORIGIN, Site,
@@ -27,11 +28,20 @@ impl Gateway {
         self.module.with_file_name("portcullis-full.wasm")
     }
 
+    /// Returns the path of the dynamic module, which `make dynamic-module` builds.
+    pub fn dynamic_module(&self) -> PathBuf {
+        self.module.with_file_name("libportcullis.so")
+    }
+
     /// Writes the document to `file` and returns the bootstrap for `site`.
     pub fn bootstrap(&self, site: &Site, port: u16, file: &Path) -> Result<Value> {
         fs::write(file, serde_json::to_vec_pretty(&document(site)?)?)?;
         let mut command = Command::new(&self.program);
-        command.args(["generate", "envoy"]).arg(file).args(["--port", &port.to_string(), "--no-admin", "--wasm"]);
+        command.args(["generate", "envoy"]).arg(file).args(["--port", &port.to_string(), "--no-admin"]);
+        command.args(match Host::of(&self.module) {
+            Host::Wasm => ["--wasm"].as_slice(),
+            Host::DynamicModule => &["--host", "dynamic-module", "--dynamic-module"],
+        });
         let output = command.arg(&self.module).env(SECRET_NAME, SECRET).output();
         let output = output.with_context(|| format!("{} cannot be started", self.program.display()))?;
         let said = String::from_utf8_lossy(&output.stderr);

@@ -93,10 +93,10 @@ fn run(context: &BenchContext, size: &RunSize, tokens: &TokenPool) -> Result<Vec
     eprintln!("limits …");
     rows.extend(limits::table(context, size, tokens)?);
     eprintln!("start-up and memory …");
-    rows.push(proxy_life::start_up(context, &site, size.starts)?);
-    rows.push(proxy_life::memory(context, &site, tokens.any()?, size.starts)?);
+    rows.extend(proxy_life::start_up(context, &site, size.starts)?);
+    rows.extend(proxy_life::memory(context, &site, tokens.any()?, size.starts)?);
     if let Some(gateway) = &context.gateway {
-        rows.push(proxy_life::size(&gateway.module)?);
+        rows.push(proxy_life::size(gateway)?);
     }
     Ok(rows)
 }
@@ -110,8 +110,11 @@ fn gateway() -> Result<Option<Gateway>> {
     let own = std::env::current_exe()?;
     let gateway =
         Gateway { module: envoy::root().join("dist/portcullis.wasm"), program: own.with_file_name("portcullis") };
-    let full = gateway.full_module();
-    for (file, maker) in [(&gateway.module, "make wasm"), (&full, "make wasm"), (&gateway.program, "make bench")] {
+    let (full, dynamic) = (gateway.full_module(), gateway.dynamic_module());
+    let dynamic = (&dynamic, "make dynamic-module");
+    for (file, maker) in
+        [(&gateway.module, "make wasm"), (&full, "make wasm"), dynamic, (&gateway.program, "make bench")]
+    {
         ensure!(file.is_file(), "{} is missing; `{maker}` builds it", file.display());
     }
     Ok(Some(gateway))

@@ -44,6 +44,13 @@ pub struct Verdict {
     pub value: Spread,
 }
 
+impl Goal {
+    /// Returns the same goal for another variant, with the limit of that variant.
+    pub const fn of(self, variant: &'static str, limit: f64) -> Goal {
+        Goal { variant, limit, ..self }
+    }
+}
+
 impl Row {
     /// Creates a row without figures. The unit is CPU microseconds per request.
     pub fn of_requests(table: &'static str, name: impl Into<String>, goals: Vec<Goal>) -> Self {

@@ -27,6 +27,8 @@ pub enum Variant {
     Gateway,
     /// Envoy with the full module of Portcullis, even if the document does not need it.
     Full,
+    /// Envoy with the dynamic module of Portcullis.
+    Module,
     /// Envoy with a module that makes the host calls of Portcullis but decides nothing.
     Floor(Floor),
 }
@@ -80,6 +82,7 @@ impl BenchContext {
             Variant::Native(cache, table) => native::filters(site, port, cache, table)?,
             Variant::Gateway => self.gateway(site, port, None)?,
             Variant::Full => self.gateway(site, port, Some(&self.files()?.full_module()))?,
+            Variant::Module => self.gateway(site, port, Some(&self.files()?.dynamic_module()))?,
             Variant::Floor(floor) => self.gateway(site, port, Some(&floor::write(floor, &self.directory)?))?,
         };
         let name = format!("{}-{port}", variant.file_name());
@@ -116,6 +119,7 @@ impl Variant {
             Self::Native(..) => "native",
             Self::Gateway => "gateway",
             Self::Full => "full",
+            Self::Module => "dynamic-module",
             Self::Floor(_) => "floor",
         }
     }
