@@ -75,7 +75,7 @@ check: rust wasm-toolchain ## check formatting, lints on both targets, documenta
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
 	cargo test --quiet --workspace --test tidy
 
-bench: wasm envoy ## measure the filter against Envoy's own filters, into docs/bench/ (BENCH=--quick: shorter; BENCH=--responses: only bodies)
+bench: wasm dynamic-module envoy ## measure the filter against Envoy's own filters, into docs/bench/ (BENCH=--quick: shorter; BENCH=--responses: only bodies)
 	@cargo build --quiet --release --bin portcullis
 	cargo run --quiet --release --package test-harness --bin bench -- $(BENCH)
 

@@ -5,7 +5,7 @@ mod carrier;
 mod other_formats;
 
 pub use caches::{CacheFilter, CacheSide};
-pub use carrier::{Carrier, ManifestKind};
+pub use carrier::{Carrier, DynamicModuleSettings, ManifestKind};
 
 use super::yaml::Ambiguous;
 use super::yaml_scalar::{self, Loader};
@@ -61,7 +61,7 @@ fn find_with_carriers(file: &str, text: &str) -> Result<Vec<(Node, Carrier)>, Pr
     match (search.found.is_empty(), roots.first()) {
         (true, Some(root)) => Err(problem(
             root.at,
-            "no configuration of this plugin found: expected a mapping with `vm_config` and `configuration` in an Envoy configuration, or `pluginConfig` or `config` in a manifest",
+            "no configuration of this plugin found: expected a mapping with `vm_config` and `configuration`, or with `dynamic_module_config` and `filter_config`, in an Envoy configuration, or `pluginConfig` or `config` in a manifest",
         )),
         _ => Ok(search.found),
     }
@@ -94,10 +94,15 @@ impl DocumentSearch<'_> {
                 {
                     return self.embedded(node, configuration);
                 }
+                if node.get("dynamic_module_config").is_some()
+                    && let Some(configuration) = node.get("filter_config")
+                {
+                    return self.embedded(node, configuration);
+                }
                 // Istio's WasmPlugin and Envoy Gateway's EnvoyExtensionPolicy contain the document as plain YAML.
                 for (kind, key) in ManifestKind::KEYS {
                     if let Some(document) = node.get(key).filter(|document| is_gateway(document)) {
-                        let carrier = Carrier::of_manifest(kind, key, document.at);
+                        let carrier = Carrier::of_manifest(kind, key, node, document.at);
                         let document = self.as_struct(document.clone(), Loader::Kubernetes)?;
                         self.found.push((document, carrier));
                     }
@@ -183,11 +188,18 @@ impl DocumentSearch<'_> {
 }
 
 /// Returns whether a plugin configuration belongs to this filter and not to another plugin in the same file. This is the case if
-/// the plugin's name, root id, VM id or module file name contains `portcullis`.
+/// its name, root id, VM id, filter name, module name or module file name contains `portcullis`.
 fn is_ours(plugin: &Node) -> bool {
-    let machine = plugin.get("vm_config");
-    let code = machine.and_then(|m| m.get("code")).and_then(|c| c.get("local")).and_then(|l| l.get("filename"));
-    let names = [plugin.get("name"), plugin.get("root_id"), machine.and_then(|m| m.get("vm_id")), code];
+    let paths = [
+        "name",
+        "root_id",
+        "vm_config.vm_id",
+        "vm_config.code.local.filename",
+        "filter_name",
+        "dynamic_module_config.name",
+        "dynamic_module_config.module.local.filename",
+    ];
+    let names = paths.map(|path| path.split('.').try_fold(plugin, |node, key| node.get(key)));
     names.into_iter().flatten().any(|name| matches!(&name.value, Value::Text(text) if text.contains("portcullis")))
 }
 
@@ -243,12 +255,13 @@ fn problem(at: Position, message: &str) -> Problem {
 }
 
 /// Top-level keys of Envoy bootstraps, control plane resources and Kubernetes manifests, which can embed a gateway document.
-const FOREIGN_KEYS: [&str; 9] = [
+const FOREIGN_KEYS: [&str; 10] = [
     "static_resources",
     "resources",
     "apiVersion",
     "kind",
     "vm_config",
+    "dynamic_module_config",
     "dynamic_resources",
     "typed_config",
     "filter_chains",

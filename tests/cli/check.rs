@@ -211,7 +211,7 @@ fn a_file_without_routes_is_reported_with_its_format() {
             "static_resources: {}\n",
             1,
             "",
-            "a.yaml:1:1: document: no configuration of this plugin found: expected a mapping with `vm_config` and `configuration` in an Envoy configuration, or `pluginConfig` or `config` in a manifest\n",
+            "a.yaml:1:1: document: no configuration of this plugin found: expected a mapping with `vm_config` and `configuration`, or with `dynamic_module_config` and `filter_config`, in an Envoy configuration, or `pluginConfig` or `config` in a manifest\n",
         ),
     ] {
         bench.write("a.yaml", text);
@@ -378,4 +378,35 @@ fn a_plugin_that_cannot_run_its_document_is_reported() {
             assert_eq!(ran.err.contains(carrier), is_held, "{file}: {}", ran.err);
         }
     }
+}
+
+#[test]
+fn a_dynamic_module_must_be_local_and_stay_loaded() {
+    let bench = Bench::new("dynamic_module");
+    bench.write("gateway.yaml", "version: \"1.0\"\nroutes: [{ path: /x, auth: none, response: {} }]\n");
+    let generated = bench.run(&["generate", "envoy", "gateway.yaml", "--host", "dynamic-module"]).out;
+    assert!(generated.contains("DynamicModuleFilter"), "{generated}");
+    let closed = generated.replace("do_not_close: true", "do_not_close: false");
+    let remote = generated.replace("local:\n", "remote:\n");
+    for (text, expected) in [
+        (&generated, None),
+        (&closed, Some("dynamic_module_config.do_not_close: must be `true`")),
+        (&remote, Some("dynamic_module_config.module.remote: must be `local`")),
+    ] {
+        bench.write("envoy.yaml", text);
+        let ran = bench.run(&["check", "envoy.yaml"]);
+        assert_eq!(ran.code, i32::from(expected.is_some()), "{}", ran.err);
+        assert!(ran.err.contains(expected.unwrap_or_default()), "{expected:?}: {}", ran.err);
+    }
+    let spec = json!({ "dynamicModule": [{ "name": "portcullis", "filterName": "gateway", "config": {
+        "version": "1.0",
+        "upstreams": { "a": { "url": "http://127.0.0.1:1" } },
+        "routes": [{ "path": "/x", "auth": "none", "checks": { "json": {} }, "upstream": "a" }],
+    } }] });
+    let manifest = json!({ "apiVersion": "v1", "kind": "EnvoyExtensionPolicy", "spec": spec });
+    bench.write("manifest.json", &manifest.to_string());
+    let ran = bench.run(&["check", "manifest.json"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "Envoy passes bodies to a dynamic module");
+    let old = bench.run(&["generate", "envoy", "gateway.yaml", "--host", "dynamic-module", "--envoy-version", "1.37"]);
+    assert_eq!((old.code, old.err.contains("needs Envoy 1.38")), (1, true), "{}", old.err);
 }

@@ -2,14 +2,18 @@
 
 use std::path::Path;
 
-use crate::cli::documents::{Carrier, ManifestKind};
+use crate::cli::documents::{Carrier, DynamicModuleSettings, ManifestKind};
 use crate::cli::gateway::GatewayFile;
 use crate::cli::module::Module;
 use crate::config::problem::{Place, Problem};
 
 /// Returns the problems of the plugin configuration that contains this document. Other carriers have no such problems.
 pub fn problems(carrier: &Carrier, gateway: &GatewayFile) -> Vec<Problem> {
-    let Carrier::Plugin(plugin) = carrier else { return Vec::new() };
+    let plugin = match carrier {
+        Carrier::Plugin(plugin) => plugin,
+        Carrier::DynamicModule(module) => return of_dynamic_module(module),
+        Carrier::File | Carrier::Manifest(..) => return Vec::new(),
+    };
     let mut problems = Vec::new();
     if !plugin.passes_held_bodies.value
         && let Some(bodies) = held_bodies(gateway)
@@ -30,6 +34,19 @@ pub fn problems(carrier: &Carrier, gateway: &GatewayFile) -> Vec<Problem> {
         problems.push(Problem { place: module.place.clone(), message });
     }
     problems
+}
+
+fn of_dynamic_module(module: &DynamicModuleSettings) -> Vec<Problem> {
+    let remote = module.remote.clone().map(|place| Problem {
+        place,
+        message: "must be `local`: while Envoy cannot fetch a remote module, it forwards requests without the filter"
+            .to_string(),
+    });
+    let unloaded = (!module.stays_loaded.value).then(|| Problem {
+        place: module.stays_loaded.place.clone(),
+        message: "must be `true`: the module has a thread, so Envoy crashes if it unloads the module".to_string(),
+    });
+    remote.into_iter().chain(unloaded).collect()
 }
 
 /// Returns a note if the document is in a manifest and needs request or response bodies. Envoy does not pass these bodies to a
