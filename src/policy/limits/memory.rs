@@ -42,8 +42,8 @@ impl ByteBound {
         held.resize(bytes).then_some(held)
     }
 
-    /// Changes the number of bytes that `share` has reserved. If `share` is `None`, reserves the bytes. Returns `false` and
-    /// changes nothing if too few bytes are free.
+    /// Changes the reservation in `share` to `bytes` bytes, or creates it if `share` is `None`. Returns `false` and changes
+    /// nothing if too few bytes are free.
     pub fn resize(self: &Rc<Self>, share: &mut Option<HeldBytes>, bytes: usize) -> bool {
         match share {
             Some(held) => held.resize(bytes),

@@ -157,8 +157,9 @@ impl MeterChoice {
     }
 }
 
-/// Counts a request for all charges, or for none if a charge refuses. First checks all limits, and then counts. A refused request
-/// stays counted for some charges only if other workers change the buckets between the two steps.
+/// Checks a request against the limits of all charges. If an enforced limit refuses the request, counts nothing. Otherwise,
+/// counts the request for each charge that allows it, unless `how` is [`CountingMode::Try`]. Another worker can exhaust a limit
+/// between the check and the count: the request is then refused, although earlier charges have already counted it.
 pub fn count(charges: &[Charge<'_>], how: CountingMode, now: Duration, store: &mut dyn BucketStore) -> CountResult {
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     let mut counted = CountResult::default();
@@ -174,8 +175,8 @@ pub fn count(charges: &[Charge<'_>], how: CountingMode, now: Duration, store: &m
     for (at, (charge, change)) in charges.iter().zip(asked).enumerate() {
         let settled = if how == CountingMode::Take { charge.settle(change, now, store) } else { Some(change) };
         match settled {
-            // Charges that were already counted stay counted. Undoing them would not help requests that other workers have
-            // refused in the meantime.
+            // If this charge refuses now, the earlier charges stay counted. Undoing their counts would not help requests that
+            // other workers have refused in the meantime.
             Some(change) => {
                 counted.remaining.push(charge.remaining(&change, now));
                 counted.refuse(at, charge, &change);
@@ -217,8 +218,8 @@ impl Charge<'_> {
     }
 
     /// Stores a change. If another worker changed the cell first, computes the change again. Returns `None` after too many
-    /// conflicts. In each conflict one worker succeeds, so there is no deadlock. If all attempts fail, the request is refused,
-    /// because it must not pass uncounted.
+    /// conflicts. In each conflict, the change of one worker is stored, so the workers never block each other. If all attempts
+    /// fail, the request is refused, because it must not pass uncounted.
     fn settle(&self, mut change: BucketChange, now: u64, store: &mut dyn BucketStore) -> Option<BucketChange> {
         for _ in 0..MAX_TRIES {
             let Ok(states) = &change.outcome else { return Some(change) };
@@ -247,7 +248,8 @@ impl Charge<'_> {
 }
 
 impl CountResult {
-    /// Records a refusal. If several limits refuse, the result keeps the one with the longest wait.
+    /// Records the refusal of a charge, if `change` is one. For a shadow limit, only adds its name to `would`. If several
+    /// enforced limits refuse, keeps the refusal with the longest wait.
     fn refuse(&mut self, at: usize, charge: &Charge<'_>, change: &BucketChange) {
         let Err((window, wait)) = change.outcome else { return };
         if charge.limit.shadow {

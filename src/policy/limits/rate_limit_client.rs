@@ -130,7 +130,8 @@ impl Quotas {
             self.wanted.push_back(id);
             self.drop_evicted_calls();
         }
-        // A late call usually means that the worker is busy. While the service fails, the service is the more likely cause.
+        // A late call usually means that the worker is busy. If the last call failed, however, the service is the more likely
+        // cause.
         let fails = self.health.is_failing() && state == QuotaState::Late;
         (id, if fails { QuotaState::Failed } else { state })
     }
@@ -251,10 +252,10 @@ impl Quotas {
         LeaseId { slot, turn: self.slots.get(slot as usize).map_or(0, |slot| slot.turn) }
     }
 
-    /// Chooses the slot of a lease to evict, with the clock algorithm: the search continues where the last one stopped. It
-    /// returns the first lease whose eviction loses nothing. If there is none, it returns a lease that was not used since an
-    /// earlier search passed it. The search examines only a few slots, so that it costs a request little time. Unspent hits of
-    /// an evicted lease are lost until their window ends.
+    /// Chooses the slot of a lease to evict, with the clock algorithm: the search starts where the previous search stopped. It
+    /// returns the first lease whose eviction loses nothing. If there is none, it prefers a lease that was not used since an
+    /// earlier search passed it. The search examines only a few slots, so that it costs a request little time. The unspent hits
+    /// of an evicted lease are lost, but the service counts them until their window ends.
     fn slot_to_evict(&mut self, now: Duration) -> usize {
         let count = self.slots.len().max(1);
         let mut second_best = self.hand % count;

@@ -36,8 +36,8 @@ impl ReservedHits {
     }
 }
 
-/// Reserves one hit of every shared limit. Hits are spent later, after all limits were checked. So a request that waits or that
-/// a limit refuses costs no hit, and the calls for all limits run in parallel.
+/// Reserves one hit of every shared limit. Hits are spent later, after all limits were checked. A request that waits or is
+/// refused therefore costs no hit, and the calls for all limits run in parallel.
 pub(in crate::policy) fn reserve(
     rule: &Rule,
     auth: &Auth,
@@ -121,7 +121,8 @@ fn ask<'l>(
             QuotaState::Failed | QuotaState::Late => match (sharing.on_failure, state) {
                 (OnFailure::Local, _) => asked.local.push(limit.clone()),
                 (OnFailure::Open, QuotaState::Failed) => progress.audit.uncounted.push(limit.name.clone()),
-                // A client can keep a worker busy, and must not bypass a limit that way.
+                // `OnFailure::Open` does not apply to `Late`: a client can keep a worker busy, and must not bypass a limit that
+                // way.
                 (_, state) => {
                     progress.audit.limit = Some(limit.name.clone());
                     return Err(Rejection::new(
@@ -140,7 +141,8 @@ fn ask<'l>(
 
 impl ServiceAnswers<'_> {
     /// Adds all limits to the rate limit headers of a refused request. These are the limits that the service counts, the limits
-    /// that this proxy counts while the service fails, and the limits that would have been checked next.
+    /// that this proxy counts while the service fails, and this proxy's own limits for callers, which would have been checked
+    /// next.
     fn list_limits(
         &self,
         rule: &Rule,
@@ -158,7 +160,8 @@ impl ServiceAnswers<'_> {
     }
 }
 
-/// Adds a limit with a hit left to the rate limit headers, if the service reported its numbers.
+/// Reports a limit in the rate limit headers: the hits that remain after this request, and the time until the reset. Does nothing
+/// if either value is unknown.
 fn report(lease: LeaseId, limit: &Limit, subject: &Subject<'_>, world: &mut World<'_>, progress: &mut Progress) {
     let rest = world.quotas.remaining(lease, world.now);
     if let (Some(left), Some(reset)) = (rest.remaining, rest.reset) {
@@ -189,8 +192,9 @@ fn policies<'l>(limits: &'l [Arc<Limit>], subject: &'l Subject<'_>) -> impl Iter
     meters.map(|meter| meter.policy.clone())
 }
 
-/// Returns the limit in the format of `RateLimit-Policy`, and its number of requests. The service's number takes precedence. If
-/// that number equals the number in the document, the window of the document is included too.
+/// Returns the limit in the format of `RateLimit-Policy`, and the number of requests that it allows. A number that the service
+/// reports takes precedence over the number in the document. If the two numbers differ, the result does not contain the window of
+/// the document.
 fn policy(limit: &Limit, subject: &Subject<'_>, rest: RemainingQuota) -> (Arc<str>, u64) {
     let meter = limit.meter(subject);
     let written = meter.and_then(|meter| meter.titles.first()).map(|(_, most)| *most);

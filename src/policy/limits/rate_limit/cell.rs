@@ -2,9 +2,9 @@
 //!
 //! The debt of a caller is the part of the limit that the caller has used and that is not refilled yet. If a cell is full of
 //! callers with debt, a new caller replaces the entry with the least debt. The cell stores the largest debt of all replaced
-//! entries, and a caller without an entry starts with that debt. So memory is bounded, and a flood of addresses never lets a
-//! caller exceed the limit. A flood can only make new callers wait. This is the Space-Saving algorithm (Metwally, Agrawal and
-//! El Abbadi, 2005), applied to several windows at once.
+//! entries, and a caller without an entry starts with that debt. The memory is therefore bounded, and a flood of addresses never
+//! lets a caller exceed the limit. A flood can only make new callers wait. This is the Space-Saving algorithm (Metwally, Agrawal
+//! and El Abbadi, 2005), applied to several windows at once.
 
 use super::window::{Window, WindowState};
 use crate::config::limit::MAX_WINDOWS;
@@ -64,7 +64,7 @@ fn write(bytes: &mut Vec<u8>, at: usize, fingerprint: u64, states: &WindowStates
     }
 }
 
-/// Returns the largest used fraction of the caller's windows.
+/// Computes the used fraction of each window of a caller, and returns the largest one.
 fn used(states: &WindowStates, windows: &[Window], now: u64) -> u32 {
     windows.iter().zip(states).map(|(window, state)| window.used(*state, now)).max().unwrap_or(0)
 }

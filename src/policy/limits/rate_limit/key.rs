@@ -1,4 +1,4 @@
-//! Maps the attributes that a limit counts by to a bucket, with a hash whose key is unknown to clients.
+//! Selects the bucket of a request from the attributes in `by` of a limit, with a hash whose key is unknown to clients.
 
 use std::hash::Hasher;
 use std::net::IpAddr;
@@ -51,8 +51,9 @@ impl<'s> Subject<'s> {
 }
 
 impl LimitKey {
-    /// Computes the key from these parts. All requests that lack a part, such as a header, share one bucket. If a part describes
-    /// the caller and the caller is unknown, the address is used instead, so that anonymous callers do not share one bucket.
+    /// Computes the key from the values of `parts` in this request. All requests that lack a part, such as a header, share one
+    /// bucket. If a part describes the caller and the caller is unknown, the address is used instead, so that anonymous callers
+    /// do not share one bucket.
     pub fn new(parts: &[KeyPart], subject: &Subject<'_>, hash_key: [u8; 16]) -> LimitKey {
         let mut hasher = SipHasher13::new_with_key(&hash_key);
         for part in parts {

@@ -11,7 +11,7 @@ use store::LocalStore;
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// Configures the properties. If a file system is available, failing cases are stored in a file, and the next run tests them
+/// Configures the property tests. If a file system is available, failing cases are stored in a file, and the next run tests them
 /// first.
 fn config() -> ProptestConfig {
     let file = FileFailurePersistence::Direct("src/policy/limit/properties.regressions");
@@ -71,7 +71,7 @@ proptest! {
     }
 
     /// A clock that jumps grants at most one burst or one quota per jump. A refused caller succeeds after the reported wait. If
-    /// the clock was set back slightly, the wait is longer by that amount.
+    /// the clock was set back, the true wait can be longer: by at most 10 s for a rate, and by at most one period for a quota.
     #[test]
     fn a_clock_jump_grants_at_most_one_burst(
         jumps in vec((any::<bool>(), 0_u64..4_000_000_000_000_000), 1..100),

@@ -1,4 +1,4 @@
-//! Storage of buckets: workers share cells, and update them by compare-and-set.
+//! Stores buckets in cells that all workers share and update by compare-and-set.
 
 use std::collections::HashMap;
 

@@ -30,12 +30,12 @@ pub enum Window {
 /// The state of a caller in a window. Zero means that the caller has used nothing.
 pub type WindowState = u64;
 
-/// The number of requests that a window still allows, and the time until it is full.
+/// The number of requests that a window still allows, and the time until it allows its full number of requests again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowLeft {
     /// The number of requests that the window allows now.
     pub requests: u64,
-    /// The number of nanoseconds until the window is full.
+    /// The number of nanoseconds until the window allows its full number of requests again.
     pub until_full: u64,
 }
 
@@ -91,17 +91,18 @@ impl Window {
     }
 }
 
-/// Returns the time when the bucket is full again. A bucket is refilled within `capacity`, so a state later than that, plus the
-/// clock skew of workers, is stale: it was written before the clock was set back, or before a reload shortened the time to refill
-/// the bucket. A stale state counts as a full bucket, because otherwise requests would be refused until the clock reached that
-/// time.
+/// Returns the time when the bucket is completely refilled, at most `capacity` after `now`. A state that is more than `MAX_SKEW`
+/// later than this is stale: it was written before the clock was set back, or before a reload shortened the time to refill the
+/// bucket. A stale state counts as a refilled bucket. Otherwise, requests would be refused until the clock reached the time in
+/// the state.
 fn full_at(state: WindowState, capacity: u64, now: u64) -> u64 {
     let most = now.saturating_add(capacity);
     if state > most.saturating_add(MAX_SKEW) { now } else { state.clamp(now, most) }
 }
 
-/// Returns the count in `state` if it is of this period, or of the next period, which another worker may already have started.
-/// Returns zero for all other periods: an earlier period is over, and a later period was stored before the clock was set back.
+/// Returns the count in `state` if it belongs to the period `number` or to the next period, which another worker may already have
+/// started. Returns zero for all other periods: an earlier period is over, and a later period was stored before the clock was set
+/// back.
 fn count(state: WindowState, number: u32) -> u32 {
     let [a, b, c, d, counted @ ..] = state.to_be_bytes();
     let ahead = u32::from_be_bytes([a, b, c, d]).checked_sub(number);

@@ -1,6 +1,6 @@
 //! Tracks the health of a rate limit service.
 //!
-//! After repeated failures, calls pause for a while, so that requests need not wait for the timeout of every call.
+//! After repeated failures, the filter makes no calls for a while, so that requests need not wait for the timeout of every call.
 
 use std::time::Duration;
 
@@ -52,9 +52,10 @@ impl Health {
     }
 }
 
-/// After `MAX_FAILURES` failures in a row, calls pause for `PAUSE`. After a pause, a single failure starts another pause.
+/// After `MAX_FAILURES` failures in a row, the filter makes no calls for the time `PAUSE`. After a pause, a single failure starts
+/// another pause.
 const MAX_FAILURES: u32 = 3;
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long calls get the longer timeout after a call ended without an answer.
+/// After a call ended without an answer, new calls get the longer timeout for this time.
 const PATIENCE: Duration = Duration::from_secs(5);

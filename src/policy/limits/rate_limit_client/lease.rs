@@ -99,13 +99,13 @@ impl Lease {
             return QuotaState::Over(self.refused_until);
         }
         let since = |at: Option<Duration>| at.is_some_and(|at| at >= received_at);
-        // The filter sets `received_at` to zero for a request that cannot wait. Every failure is later than zero, even one that
-        // is long over, so such a request is late and not failed.
+        // The filter sets `received_at` to zero for a request that cannot wait. Every failure, however old, is later than zero,
+        // so this check skips such a request. The next check returns `Late` for it.
         if since(self.failed_at) && received_at > Duration::ZERO {
             return QuotaState::Failed;
         }
-        // Envoy always ends a call, with an answer or after the timeout. A busy worker learns of the end late, so the request
-        // waits for longer than the timeout.
+        // Envoy always ends a call, with an answer or after the timeout. A busy worker learns of the end late, so the request may
+        // wait for longer than the timeout.
         let until = received_at + LONGEST_WAIT;
         if since(self.late_at) || now >= until {
             return QuotaState::Late;
@@ -190,8 +190,9 @@ impl Lease {
         }
     }
 
-    /// Handles a call that ended without an answer. Returns `true` if the call may be retried for the waiting requests. If the
-    /// worker was busy for longer than the timeout, Envoy ends the call although the service has answered.
+    /// Handles a call that ended without an answer. Returns `true` if the waiting requests may retry the call, which is allowed
+    /// only once. A retry helps if the worker was busy for longer than the timeout: Envoy then ends the call although the service
+    /// has answered.
     pub(super) fn try_again(&mut self) -> bool {
         if self.asking.is_none() || std::mem::replace(&mut self.again, true) {
             return false;
@@ -235,7 +236,8 @@ impl Lease {
 /// The default maximum block size is the limit divided by this number.
 const SHARE_OF_LIMIT: u32 = 20;
 
-/// A block is at most the remaining hits divided by this number. So if few hits remain, no hits are requested in advance.
+/// A block is at most the remaining hits divided by this number. If few hits remain, the filter therefore requests no hits in
+/// advance.
 const SHARE_OF_REST: u32 = 8;
 
 /// The minimum timeout of calls while the worker may be busy. A worker is usually busy for less time.
@@ -250,7 +252,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// The time after which a waiting request is decided again, because its lease may have been evicted.
 const RECHECK_AFTER: Duration = Duration::from_secs(2);
 
-/// The time for which waiting requests may spend hits that arrive shortly before their window ends.
+/// The minimum time for which waiting requests may spend granted hits, even if the window ends earlier. A refusal also lasts for
+/// at least this time.
 const GRACE: Duration = Duration::from_millis(50);
 
 /// The duration of a refusal if the service reports no reset time.

@@ -74,7 +74,8 @@ pub fn answer(bytes: &[u8]) -> Option<LimitAnswer> {
             _ => {}
         }
     }
-    // A service that omits the statuses may report the numbers in headers for the client instead.
+    // Some services send no statuses, and report the limit, the reset and the remaining hits in `response_headers_to_add`
+    // instead.
     answer.limit = answer.limit.or(headers.limit);
     answer.reset = answer.reset.or(headers.reset);
     answer.remaining = answer.remaining.or(headers.remaining);
@@ -102,7 +103,7 @@ fn read_status(bytes: &[u8]) -> Option<LimitAnswer> {
             _ => {}
         }
     }
-    // Protobuf omits zeros. So if a limit or a reset is present, an absent `limit_remaining` means that zero hits remain.
+    // Protobuf omits zeros. If a limit or a reset is present, an absent `limit_remaining` therefore means that zero hits remain.
     let known = answer.limit.is_some() || answer.reset.is_some();
     answer.remaining = known.then(|| clamp(remaining));
     Some(answer)

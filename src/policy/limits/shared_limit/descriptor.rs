@@ -38,7 +38,7 @@ fn name_of(part: &KeyPart) -> String {
 }
 
 /// Returns the value of a part. As in [`crate::policy::limits::rate_limit::key`], all requests without the part have the same
-/// value, and the address is used instead of an unknown caller.
+/// value, and if the caller is unknown, the address is used instead.
 fn value_of(part: &KeyPart, subject: &Subject<'_>) -> String {
     match (part, subject.caller) {
         (KeyPart::Address, _) => address(subject),
