@@ -1,6 +1,6 @@
 //! Verifies the credentials of a request, except credentials of a kind that the route does not accept.
 //!
-//! If one of these credentials is invalid, the request is refused, even if another one is valid.
+//! If a credential of an accepted kind is invalid, the request is refused, even if another credential is valid.
 
 pub mod algorithm;
 pub mod api_key;
@@ -198,9 +198,9 @@ impl Credentials {
 }
 
 impl AuthenticationInput<'_, '_> {
-    /// Counts an invalid key or certificate as a failed authentication. If a limit for failed authentications is exhausted,
-    /// returns the refusal of this limit instead. A valid credential is always accepted, even after many failures from the same
-    /// address.
+    /// Counts an invalid key or certificate as a failed authentication. If a limit for failed authentications is already
+    /// exhausted, counts nothing, and returns the refusal of this limit instead of the refusal of the credential. A valid
+    /// credential is always accepted, even after many failures from the same address.
     fn settle(
         &self,
         caller: Result<Arc<Caller>, Stop>,

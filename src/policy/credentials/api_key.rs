@@ -1,4 +1,4 @@
-//! API keys: their format, their places in a request, and their removal before forwarding.
+//! Parses and creates API keys, finds them in a request, and removes them before the request is forwarded.
 //!
 //! Example: `pck_production_8fK2mQ7xW1bT_…`. A key consists of `pck_` for secret scanners, the environment, a lookup id, and
 //! the secret with a checksum. With the checksum, the audit record can distinguish a typing error from a guess. The part before
@@ -125,8 +125,8 @@ impl KeyPlaces {
         Ok(found)
     }
 
-    /// Returns `true` if the bearer credential is a key and not a token. This requires that the document accepts keys with the
-    /// scheme `Bearer`.
+    /// Returns `true` if the bearer credential is a key and not a token. Always returns `false` if the document does not accept
+    /// keys with the scheme `Bearer`.
     pub fn claims_bearer(&self, token: &[u8]) -> bool {
         is_marked(token)
             && self.0.iter().any(|place| matches!(place, KeyPlace::Scheme(s) if s.eq_ignore_ascii_case("bearer")))
@@ -168,7 +168,7 @@ impl KeyPlaces {
         query
     }
 
-    /// Removes the headers that may contain keys from trailers, because some upstreams merge trailers into headers.
+    /// Removes from trailers all headers that may contain keys, because some upstreams merge trailers into headers.
     pub fn strip_trailers(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
         for place in &self.0 {
             if let KeyPlace::Header(name) = place {

@@ -46,7 +46,7 @@ pub enum Proof {
     Certificate,
 }
 
-/// The data of a verified token, which is checked when the cached token is used again.
+/// The data of a verified token. Some of it is checked again whenever the token is found in the cache.
 #[derive(Debug)]
 pub struct TokenProof {
     /// The issuer, as an index into the policy's list of issuers.

@@ -1,8 +1,8 @@
 //! Prevents cross-site request forgery: refuses requests that pages of other origins cause with the caller's cookie.
 //!
-//! Only browsers attach cookies automatically. Browsers send the origin of the page in `Origin` (RFC 6454 §7, Fetch §3.1) and its
-//! relation to the requested URL in `Sec-Fetch-Site` (Fetch Metadata §2.3), and the scripts of a page cannot set these headers.
-//! Other clients send neither header, so their requests are accepted.
+//! Only browsers attach cookies automatically. Browsers send the origin of the page in `Origin` (RFC 6454 §7, Fetch §3.1). In
+//! `Sec-Fetch-Site` (Fetch Metadata §2.3), they send how this origin is related to the requested URL. The scripts of a page
+//! cannot set these headers. Other clients send neither header, so their requests are accepted.
 
 use crate::policy::request::guard::{RequestHost, read_host};
 use crate::policy::request::{Request, SingleValue};

@@ -127,9 +127,9 @@ impl fmt::Display for SkippedKey {
 /// The reason why a document is not a key set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JwksError {
-    /// The document has this many bytes, which is more than [`MAX_BYTES`].
+    /// The document is larger than [`MAX_BYTES`]. Contains its size in bytes.
     TooLarge(usize),
-    /// The key set has this many keys, which is more than [`MAX_KEYS`].
+    /// The key set has more than [`MAX_KEYS`] keys. Contains the number of keys.
     TooManyKeys(usize),
     /// The document is not valid JSON.
     Malformed(Malformed),

@@ -1,7 +1,8 @@
-//! Removes credentials from the query of a request that waits or that the gateway answers.
+//! Removes tokens and API keys from the query of a request target.
 //!
-//! Access logs read the target of such a request, and must contain no credentials. Before a request is forwarded, `Forward::new`
-//! removes its credentials.
+//! The gateway cleans the target of a request that waits or that it answers itself, because access logs and traces show the
+//! target. It also cleans the target for the `self` link of a JSON:API document. For a forwarded request, `Forward::new` removes
+//! the credentials that the upstream must not receive.
 
 use super::Credentials;
 use crate::config::auth::KeyPlace;

@@ -42,7 +42,7 @@ impl Revocation {
         world: &mut World<'_>,
     ) -> Result<ListState, Stop> {
         let shown = RevocableClaims::of(caller, issuer);
-        // A revocation list cannot contain an empty `jti`, so such a token could not be revoked.
+        // A revocation list cannot contain an empty `jti`, so a token with an empty `jti` could not be revoked.
         if self.require_jti && caller.token().is_some() && shown.jti.is_none_or(str::is_empty) {
             return Err(Rejection::new(RejectionKind::InvalidToken, "token_without_jti").into());
         }

@@ -14,7 +14,7 @@ use super::footprint::block;
 /// A cache of verified callers by token, with a maximum number of entries and bytes.
 ///
 /// The cache has two generations. New and recently used entries are in the young generation. When the young generation is full,
-/// it replaces the old generation. So recently used entries stay in the cache, and the cache needs no list ordered by use.
+/// it replaces the old generation. Recently used entries therefore stay in the cache, and the cache needs no list ordered by use.
 #[derive(Debug)]
 pub struct TokenCache {
     young: Generation,

@@ -18,10 +18,10 @@ pub struct PresentedToken<'r> {
 }
 
 impl PresentedToken<'_> {
-    /// Checks that a token after `Bearer` is a `b64token` (RFC 6750 §2.1). If it is not, the request is malformed (§3.1). A comma
-    /// in it usually means a second token, because Envoy joins repeated headers with commas (envoy-facts §0.9). In other places,
-    /// such as a cookie, a malformed value is only an invalid token. Tokens in the cache skip this check, because they have
-    /// passed it before.
+    /// Checks that a token after `Bearer` is a `b64token` (RFC 6750 §2.1). If it is not, the request is malformed (RFC 6750
+    /// §3.1). A comma in the header usually means that a second token follows, because Envoy joins repeated headers with commas
+    /// (envoy-facts §0.9). In other places, such as a cookie, a malformed value is only an invalid token. Tokens in the cache
+    /// skip this check, because they have passed it before.
     pub fn check_form(&self) -> Result<(), Rejection> {
         if !self.bearer {
             return Ok(());

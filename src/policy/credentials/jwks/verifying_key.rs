@@ -123,11 +123,11 @@ impl Material {
 pub enum SkipReason {
     /// The key is not a JSON object.
     NotAnObject,
-    /// This member is missing, has a wrong type or length, or is not strict base64url.
+    /// A member is missing, has a wrong type or length, or is not strict base64url. Contains the name of the member.
     BadMember(&'static str),
-    /// The `kty` is not supported.
+    /// The `kty` is not supported. Contains its value.
     UnknownKeyType(String),
-    /// The `crv` is not supported for its `kty`.
+    /// The `crv` is not supported for its `kty`. Contains the value of `crv`.
     UnknownCurve(String),
     /// The `alg` is not a supported signature algorithm.
     UnknownAlgorithm(String),
@@ -139,9 +139,9 @@ pub enum SkipReason {
     PrivateKey,
     /// The key is symmetric, and the key set is published.
     PublishedSecret,
-    /// The symmetric key has this many bytes, which is too short.
+    /// The symmetric key is too short. Contains its length in bytes.
     WeakSecret(usize),
-    /// The RSA modulus has this many bits, which is out of range.
+    /// The RSA modulus is too short or too long. Contains its length in bits.
     RsaSize(usize),
     /// The RSA modulus is even, or the exponent is even, 1, or too large.
     RsaNumbers,

@@ -1,4 +1,4 @@
-//! Checks that the point of a public key is on the curve, before its key set replaces the previous key set.
+//! Checks that the point of a public key is on the curve, before the key set with this key replaces the previous key set.
 //!
 //! Envoy also rejects a key whose point is not on the curve, but only when the key is used. By then, the previous key set with
 //! usable keys is gone.
@@ -126,7 +126,9 @@ mod tests {
             sum.reverse();
             (carry == 0).then_some(sum)
         };
-        // Only P-521 coordinates have enough bytes for a larger number with the same residue.
+        // Modulo the prime p of the curve, x + p equals x, so a lenient check would accept x + p as a coordinate. This test uses
+        // P-521: with x from the generator of P-521, x + p fits into the bytes of a coordinate. With x from the other two
+        // generators, it does not fit.
         let (_, x, y) = GENERATORS[2];
         let above = add(&bytes(x), &P521.0).unwrap();
         assert!(!has_point(Curve::P521, &above, &bytes(y)));

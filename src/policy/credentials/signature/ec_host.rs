@@ -1,7 +1,7 @@
-//! ECDSA keys in the filter.
+//! Replaces `ec.rs` in the filter, where Envoy verifies ECDSA signatures.
 //!
-//! Envoy verifies ECDSA signatures. An implementation in pure Rust would make the module 50% larger and so slow down every start
-//! of Envoy, which compiles the module.
+//! An implementation in pure Rust would make the Wasm module 50% larger. Envoy compiles the module at every start, so a larger
+//! module would make each start slower.
 
 use crate::policy::credentials::algorithm::Curve;
 
@@ -10,7 +10,7 @@ use crate::policy::credentials::algorithm::Curve;
 pub struct EcKey(Curve);
 
 impl EcKey {
-    /// Creates a key from these coordinates. Envoy reads them from the key's SubjectPublicKeyInfo.
+    /// Creates a key for this curve. Ignores the coordinates, because Envoy reads them from the key's SubjectPublicKeyInfo.
     pub fn new(curve: Curve, _x: &[u8], _y: &[u8]) -> Option<EcKey> {
         Some(EcKey(curve))
     }
@@ -20,7 +20,7 @@ impl EcKey {
         self.0
     }
 
-    /// Always returns `false`. So ECDSA tokens are refused on a host without `verify_signature` (Envoy before 1.30).
+    /// Always returns `false`. A host without `verify_signature` (Envoy before 1.30) therefore refuses all ECDSA tokens.
     pub fn verify(&self, _signing_input: &[u8], _signature: &[u8]) -> bool {
         false
     }

@@ -22,7 +22,7 @@ pub struct RsaKey {
 /// The reason why the numbers of an RSA key are rejected.
 #[derive(Debug, PartialEq, Eq)]
 pub enum BadRsaKey {
-    /// The modulus has this many bits, which is out of range.
+    /// The modulus is too short or too long. Contains its length in bits.
     Size(usize),
     /// The modulus is even, or the exponent is even, 1, or longer than 33 bits (BoringSSL's maximum).
     Numbers,
@@ -33,7 +33,7 @@ pub enum BadRsaKey {
 pub enum RsaScheme {
     /// RSASSA-PKCS1-v1_5 (RFC 8017 §8.2).
     Pkcs1(RsaHash),
-    /// RSASSA-PSS (RFC 8017 §8.1) with MGF1 by the same hash function and a salt of the length of the hash.
+    /// RSASSA-PSS (RFC 8017 §8.1). MGF1 uses the same hash function, and the salt is as long as a digest.
     Pss(RsaHash),
 }
 
@@ -104,7 +104,7 @@ fn pkcs1_v1_5(hash: RsaHash, digest: &[u8], length: usize) -> Option<Vec<u8>> {
     Some([&[0, 1], vec![0xff; padding].as_slice(), &[0], &prefix, digest].concat())
 }
 
-/// Verifies EMSA-PSS (RFC 8017 §9.1.2), with MGF1 by the same hash function and a salt of the length of the hash (RFC 7518 §3.5).
+/// Verifies EMSA-PSS (RFC 8017 §9.1.2). MGF1 uses the same hash function, and the salt is as long as a digest (RFC 7518 §3.5).
 /// Returns `Some(())` if `encoded` is a valid encoding of `digest`. The comments in the function contain the step numbers of RFC
 /// 8017.
 fn is_pss(hash: RsaHash, digest: &[u8], encoded: &[u8], encoded_bits: usize) -> Option<()> {

@@ -1,11 +1,14 @@
-//! Montgomery arithmetic modulo an RSA modulus or the prime of a curve, for verification without Envoy's cryptography.
+//! Computes powers modulo an odd number n, and checks curve points, with Montgomery multiplication, which needs no division.
 //!
-//! The code does not run in constant time, because it processes only public numbers.
+//! The number n is an RSA modulus or the prime of an elliptic curve. The code does not run in constant time, because it processes
+//! only public numbers.
 //!
-//! A number is a list of limbs of 27 bits, lowest limb first. The product of two limbs has 54 bits, so a 64-bit column can sum
-//! 2^10 products without a carry. A multiplication for a modulus n of 8192 bits sums at most 2 × 304 products per column. The
-//! limbs have room for at least two bits more than the modulus. So R = 2^(27 × limbs) is greater than 4n, and factors and
-//! products may stay unreduced below 2n.
+//! A number is stored as a list of limbs of 27 bits, starting with the lowest limb. The product of two limbs has 54 bits, so a
+//! 64-bit column can sum 2^10 products without an overflow. If n has 8192 bits, a column sums at most 2 × 304 products.
+//!
+//! Instead of a × b, a Montgomery multiplication computes a × b ÷ R modulo n, where R = 2^(27 × limbs). The limbs have room for
+//! at least two bits more than n, so R is greater than 4n. Therefore, if both factors are below 2n, the result is below 2n too.
+//! Between multiplications, numbers need not be reduced further.
 
 /// An odd modulus, with the values that are computed once for all operations.
 #[derive(Clone)]
@@ -51,8 +54,8 @@ impl Modulus {
                 power = self.product(&power, &base, &mut columns);
             }
         }
-        // The last bit of an odd exponent is set. For this bit, multiplying by the base in plain form also converts the result
-        // from Montgomery form.
+        // The last bit of an odd exponent is set, so the last step multiplies by the base. The base is in plain form here, so the
+        // result is in plain form too, and needs no conversion from Montgomery form.
         power = self.square(&power, &mut columns);
         let mut result = self.product(&power, &plain, &mut columns);
         subtract_unless_less(&mut result, &self.limbs);
@@ -171,8 +174,8 @@ impl Modulus {
         carried.collect()
     }
 
-    /// Computes R² modulo n. First doubles 2^(bits - 1) until it is R. In Montgomery form, the square of 2^k × R is 2^2k × R.
-    /// So a few squarings and doublings then lead to R².
+    /// Computes R² modulo n. First doubles 2^(bits - 1) until the result is R modulo n. The function `square` then turns 2^k·R
+    /// into 2^(2k)·R, and `double` turns it into 2^(k+1)·R. With a few of these steps, 2^k becomes R, and the result becomes R².
     fn square_of_r(&self, bits: usize) -> Box<[u32]> {
         let r_bits = self.limbs.len() * LIMB_BITS;
         let mut power: Box<[u32]> = vec![0; self.limbs.len()].into();
@@ -317,7 +320,8 @@ mod tests {
             let mut minus_one = ones.clone();
             *minus_one.last_mut().expect("a byte") -= 1;
             assert_eq!(modulus.power(&minus_one, 65537, length), Some(minus_one), "(-1)^65537, {length} bytes");
-            // Modulo n, 2^(8 × length) is 1 here, so a higher power of 2 becomes a small power of 2.
+            // The modulus n is 2^(8 × length) - 1, so 2^(8 × length) is 1 modulo n. The exponent of 2 can therefore be reduced
+            // modulo 8 × length.
             let two = [vec![0; length - 1], vec![2]].concat();
             let mut expected = vec![0; length];
             let bit = 65537 % (length * 8);
