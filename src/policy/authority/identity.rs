@@ -1,4 +1,4 @@
-//! Identity headers, which describe the caller to the upstream and which only the gateway may set.
+//! Sets identity headers, which describe the caller to the upstream, and removes forged identity headers.
 //!
 //! On every route, the gateway removes identity headers that the client sent, in every spelling that an upstream may accept.
 
@@ -23,8 +23,8 @@ pub struct IdentityHeaders {
     reserved: Vec<Arc<str>>,
     /// Headers that the policy reads. If a client sends such a header in another spelling, the filter removes it.
     read: Vec<Arc<str>>,
-    /// The names in `read` that are not [usual](is_usual). Two different usual names are never two spellings of one header, so a
-    /// usual name from a client is compared only with these names.
+    /// The names in `read` that are not [usual](is_usual). A usual name from a client is compared only with these names, because
+    /// two different usual names are never two spellings of one header.
     unusual: Vec<Arc<str>>,
 }
 
@@ -95,8 +95,8 @@ impl IdentityHeaders {
         })
     }
 
-    /// Removes from trailers all headers that `strip` removes, and also the headers that the policy reads in their exact
-    /// spelling. Some upstreams merge trailers into headers. None of these headers is allowed in trailers (RFC 9110 §6.5.1).
+    /// Removes forged headers from trailers. Unlike `strip`, also removes the one spelling of a header that `strip` keeps. Some
+    /// upstreams merge trailers into headers, and none of these headers is allowed in trailers (RFC 9110 §6.5.1).
     pub fn strip_trailers(&self, sent: &[(&[u8], &[u8])], edits: &mut Vec<HeaderEdit>) {
         HeaderEdit::remove_matching(sent, edits, |name| {
             is_one_of(&self.reserved, name)

@@ -1,4 +1,4 @@
-//! Permissions: named bits in domains.
+//! Compiles, checks and formats permissions, which are named bits in domains.
 //!
 //! The gateway reads the permissions of a token once, when it verifies the token. For each request, it then checks them with a
 //! few bitwise ANDs.

@@ -35,9 +35,9 @@ impl ScopeRegistry {
         set
     }
 
-    /// Returns the scopes that a token grants. Only the first claim of `places` that is present is read: a space-delimited string
-    /// (RFC 6749 §3.3) or a list of strings. A claim with another type grants nothing, and neither does a list with an item that
-    /// is not a string.
+    /// Returns the scopes that a token grants. Reads only the first claim of `places` that is present. This claim must be a
+    /// space-delimited string (RFC 6749 §3.3) or a list of strings. A claim of another type grants nothing, and neither does a
+    /// list with an item that is not a string.
     pub fn granted(&self, claims: &Value, places: &[ClaimPath]) -> ScopeSet {
         let mut set = ScopeSet::default();
         match places.iter().find_map(|place| place.find(claims)) {

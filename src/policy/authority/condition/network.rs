@@ -1,4 +1,4 @@
-//! Networks in CIDR notation (RFC 4632 §3.1, RFC 4291 §2.3).
+//! Parses networks in CIDR notation (RFC 4632 §3.1, RFC 4291 §2.3), and checks whether a network contains an address.
 
 use std::net::IpAddr;
 

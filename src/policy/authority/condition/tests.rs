@@ -127,7 +127,7 @@ fn conditions_evaluate_as_documented() {
     });
     let (yes, no, unknown) = (Some(true), Some(false), None);
     for (text, expected) in [
-        // Claims
+        // Conditions on claims
         (r#"claims.tier == "gold""#, yes),
         ("claims.tier == 'gold'", yes),
         (r#"claims.tier == "silver""#, no),
@@ -191,13 +191,13 @@ fn conditions_evaluate_as_documented() {
         ("claims.none == 'x' or claims.guest", unknown),
         ("claims.none == 'x' and claims.admin", unknown),
         ("claims.none == 'x' and claims.guest", no),
-        // Precedence
+        // Precedence of operators
         ("claims.admin or claims.guest and claims.guest", yes),
         ("(claims.admin or claims.guest) and claims.guest", no),
         ("not claims.guest and claims.admin", yes),
         ("not (claims.guest and claims.admin)", yes),
         ("not not claims.admin", yes),
-        // The request
+        // Conditions on the request
         (r#"request.method in ["GET", "HEAD"]"#, yes),
         (r#"request.method == "PUT""#, no),
         (r#"request.host == "api.example.com""#, yes),
@@ -267,11 +267,11 @@ fn conditions_evaluate_as_documented() {
         ("not has(query.front)", unknown),
         ("not has(query.pag)", yes),
         ("not has(query.pages)", yes),
-        // The peer
+        // Conditions on the peer's address
         (r#"peer.address in ["192.0.2.0/24"]"#, yes),
         (r#"peer.address in ["10.0.0.0/8", "2001:db8::/32"]"#, no),
         ("has(peer.address)", yes),
-        // The time
+        // Conditions on the time
         ("time.hour >= 9 and time.hour < 17", yes),
         ("time.hour == 14", yes),
         (r#"time.weekday in ["saturday", "sunday"]"#, no),

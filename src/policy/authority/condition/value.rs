@@ -134,8 +134,8 @@ impl<'c> Val<'c> {
     }
 }
 
-/// Converts the result of comparing two strings or booleans for equality. Returns `None` unless the comparison is `==` or `!=`,
-/// because strings and booleans cannot be compared by order.
+/// Returns `Equal` if two strings or booleans are equal, and `Less` if they differ. Returns `None` for `<`, `<=`, `>` and `>=`,
+/// because strings and booleans have no order in conditions.
 fn unordered(equal: bool, comparison: Comparison) -> Option<Ordering> {
     let asks_for_order = !matches!(comparison, Comparison::Equal | Comparison::Unequal);
     let order = if equal { Ordering::Equal } else { Ordering::Less };

@@ -1,4 +1,4 @@
-//! Property tests: a client's header that only the gateway may set reaches no upstream, in any spelling.
+//! Property tests: the gateway removes forged identity headers from client requests, in every spelling.
 
 use proptest::prelude::*;
 use proptest::test_runner::{FailurePersistence, FileFailurePersistence};
@@ -80,7 +80,7 @@ proptest! {
     }
 }
 
-/// Returns `true` if the gateway removes other spellings of this name for every document.
+/// Returns `true` if the gateway removes spellings of this name even if the document does not mention the name.
 fn is_answered_for(name: &str) -> bool {
     let families = ["HTTP_X_ENVOY_", "HTTP_X_FORWARDED_", "HTTP_X_PORTCULLIS_"];
     let variable_of = |known: &str| variable(known) == variable(name);

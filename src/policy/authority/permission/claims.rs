@@ -28,7 +28,7 @@ impl PermissionRegistry {
                 None | Some(Value::Null) => {}
                 Some(Value::Object(members)) => self.add_members(members, &mut set).map_err(at)?,
                 Some(Value::Array(items)) => self.add_items(items, &mut set).map_err(at)?,
-                Some(_) => return Err(at("is neither an object nor a list".to_string())),
+                Some(_) => return Err(at("the value is neither an object nor a list".to_string())),
             }
         }
         Ok(set)
@@ -143,8 +143,8 @@ mod tests {
             ),
             (json!({"p": ["admin"]}), "claim p: an item is not like `LIC:3`"),
             (json!({"p": [3]}), "claim p: an item is not like `LIC:3`"),
-            (json!({"p": "LIC:3"}), "claim p: is neither an object nor a list"),
-            (json!({"p": 3}), "claim p: is neither an object nor a list"),
+            (json!({"p": "LIC:3"}), "claim p: the value is neither an object nor a list"),
+            (json!({"p": 3}), "claim p: the value is neither an object nor a list"),
         ] {
             let fault = registry.granted(&claims, &[place("p")]).unwrap_err();
             assert_eq!(fault.0, expected, "{claims}");
