@@ -1,4 +1,4 @@
-//! Request validation: sizes, query parameters, headers, and the body.
+//! Validates requests: sizes, query parameters, headers, and the body.
 //!
 //! The size checks of the request head are cheap and run before authentication. All other checks run after authorization,
 //! because their error messages reveal details of the route.
@@ -87,7 +87,8 @@ impl Checks {
         }
         let framing = Framing::of(request);
         if framing.upgrade && framing.names_a_body && self.looks_at_bodies() {
-            // Some servers treat the bytes after such a request as a body, and others treat them as tunnel data.
+            // Some servers treat the bytes after the headers of an upgrade request as a body, and others treat them as tunnel
+            // data.
             return Err(Rejection::new(RejectionKind::BadRequest, "upgrade_with_body"));
         }
         if !framing.may_have_body {
@@ -108,8 +109,8 @@ impl Checks {
         };
         let is_json = body.json.is_some() && MediaType::of(request).is_some_and(|media| media.is_json());
         // A body can be forwarded while it arrives if the request declares its length: `measure` has already checked the declared
-        // length, and Envoy enforces that the body has it. A gRPC request is also forwarded while it arrives, because a stream
-        // may never end.
+        // length, and Envoy enforces that the body has this length. A gRPC request is also forwarded while it arrives, because a
+        // stream may never end.
         let can_pass = request.grpc || Framing::of(request).length.is_some();
         if self.log_only {
             BodyPlan::Count(BodyMeter::listening(body.clone(), is_json))

@@ -1,4 +1,4 @@
-//! Body checks: the size, and for JSON the depth, the number of values, the schema, and ambiguous content.
+//! Checks the size of bodies, and for JSON also the depth, the number of values, the schema, and ambiguous content.
 
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ impl BodyCheck {
         self.json.as_ref().is_some_and(|json| json.required)
     }
 
-    /// Checks a body. Set `is_json` if its content type is JSON.
+    /// Checks a body. `is_json` means that the content type of the body is JSON.
     pub fn judge(&self, body: Body<'_>, is_json: bool) -> Result<(), Rejection> {
         match (body, self.json.as_ref().filter(|_| is_json)) {
             (Body::TooLarge, _) => Err(too_large()),

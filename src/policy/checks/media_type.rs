@@ -1,4 +1,4 @@
-//! Media types of bodies (RFC 9110 §8.3.1): parsing `content-type`, and matching it against the accepted types.
+//! Parses the `content-type` of bodies (RFC 9110 §8.3.1), and matches it against the accepted types.
 
 use crate::config::header_name::is_token;
 use crate::policy::request::Request;

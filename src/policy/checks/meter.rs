@@ -91,7 +91,7 @@ impl BodyMeter {
 }
 
 impl BodyCopy {
-    /// Appends a part. Returns `false` if the copies of this worker exceed their bound.
+    /// Appends a part. Returns `false` if the copies of this worker would exceed their bound.
     fn append(&mut self, part: &[u8], most: u64, bound: &Rc<ByteBound>) -> bool {
         let needed = self.bytes.len().saturating_add(part.len());
         if needed > self.bytes.capacity() && !self.grow(needed, most, bound) {

@@ -36,7 +36,7 @@ pub struct ParameterCheck {
     pub one_of: Option<Vec<String>>,
 }
 
-/// Checks the query. A parameter that contains the caller's token is allowed on every route.
+/// Checks the query. Every route accepts the parameters in which issuers allow tokens.
 pub(super) fn check_query(
     checks: &[ParameterCheck],
     others: bool,

@@ -1,4 +1,4 @@
-//! Compiles `when` of routes: parses each condition, and checks that its attributes exist and cannot be forged.
+//! Compiles the `when` conditions of routes, and checks that the attributes in a condition exist and cannot be forged.
 
 use super::issuers::unknown;
 use super::sent_headers::forged;

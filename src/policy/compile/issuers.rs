@@ -13,7 +13,8 @@ use crate::policy::credentials::jwks::{KeySet, KeySource};
 use crate::policy::credentials::token::plain_type;
 use crate::policy::verdict::wait::PolledId;
 
-/// The compiled issuers, the places of their tokens, to which issuers refer by index, and the poll plans of their key sets.
+/// The compiled issuers, the poll plans of their key sets, and the places of their tokens. An issuer contains indexes into the
+/// list of places.
 #[derive(Debug, Default)]
 pub(super) struct Issuers {
     pub(super) issuers: Vec<Issuer>,

@@ -180,8 +180,8 @@ impl<'d> Limits<'d> {
         found.map(|plan| (plan.name.value.as_str(), plan.windows.as_slice()))
     }
 
-    /// Returns the id of a limit's table, computed from names and the format of the cells. So all workers use the same table,
-    /// counts stay valid if a reload changes only the rate, and cells of an old format are never read.
+    /// Returns the id of a limit's table, computed from names and the format of the cells. All workers therefore use the same
+    /// table, counts stay valid if a reload changes only the rate, and cells of an old format are never read.
     fn table(&mut self, name: &[&str], windows: usize, cells: u32) -> u32 {
         let form = format!("{name:?}{windows},{cells}");
         let fold = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
@@ -248,7 +248,7 @@ fn meter(
                     problems.add(&window.place, "the burst refills in over a year, or the rate is over 1000000/s");
                     continue;
                 };
-                // `interval` is rounded up, so it is not used here: with it, a burst of 3 at 3/10s would take 11 seconds.
+                // `interval` is rounded up: with it, the result for a burst of 3 at 3/10s would be 11 s instead of 10 s.
                 let lasting = (per.as_nanos() * u128::from(burst)).div_ceil(u128::from(window.value.count * NANOS));
                 (Window::Rate { interval, capacity }, burst, Some(u64::try_from(lasting).unwrap_or(u64::MAX).max(1)))
             }

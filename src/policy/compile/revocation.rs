@@ -41,8 +41,8 @@ pub(super) fn compile(
     })
 }
 
-/// Returns the poll plan of a document. The document is fetched every `poll`. If a fetch fails, the document stays in use for
-/// another `stale_for`.
+/// Returns the poll plan of a document. The document is fetched again when its age reaches `poll`. If no fetch succeeds, the
+/// document stays in use for the additional time `stale_for`.
 pub(super) fn plan(from: &PolledSource, what: DocumentKind) -> PollPlan {
     PollPlan {
         what,

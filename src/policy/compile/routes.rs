@@ -180,8 +180,8 @@ impl RouteContext<'_, '_> {
                 problems.add(&route.place, "a route with `response` has no upstream: `upstream`, `strip_prefix`, `timeout`, `forward_token` and `jsonapi` cannot be used");
             }
             if response.body.is_some() && matches!(response.status, 204 | 205 | 304) {
-                // A response with such a status has no body. A client would read a body as the start of the next response (RFC
-                // 9110 §6.4.1).
+                // A response with status 204, 205 or 304 has no body. A client would read a body as the start of the next
+                // response (RFC 9110 §6.4.1).
                 let status = response.status;
                 problems.add(
                     &route.place,

@@ -1,4 +1,4 @@
-//! Rejects documents that read a client's header although only the gateway sets that header.
+//! Rejects documents that read a request header that the filter removes from client requests.
 
 use crate::config::document::{Document, TokenSource};
 use crate::config::header_name::{OWN_PREFIX, is_same_cgi_variable, starts_with_as_cgi_variable};
@@ -39,7 +39,7 @@ pub fn read_by(document: &Document) -> Vec<(&str, &Place)> {
     found
 }
 
-/// Returns the reason why a policy must not trust this header from a client; `None` if it may.
+/// Returns the message for a header that the filter removes from client requests; `None` for all other headers.
 pub(super) fn forged(name: &str, document: &Document) -> Option<String> {
     let identity = document.identity_headers.iter().map(|header| &header.header);
     let permissions = document.forward_permissions.headers.iter().map(|(header, _)| header);
