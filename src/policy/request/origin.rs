@@ -2,7 +2,7 @@
 
 mod parse;
 
-/// One entry of `allow_origins`, in the form that browsers send (HTML standard, serialization of an origin).
+/// One entry of `allow_origins`, in the form that browsers send (HTML standard, "serialization of an origin").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OriginPattern {
     /// `*` matches every origin, including `null`.

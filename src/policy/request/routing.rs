@@ -113,8 +113,8 @@ impl Routes {
         }
     }
 
-    /// Returns the rule of the first method in the list that has a route. The list may contain `OPTIONS` without a route, so the
-    /// first method is not always enough.
+    /// Returns the rule of the first method in the list for which a route exists. The first method is not always enough, because
+    /// the list may contain `OPTIONS` without a route for it.
     fn rule_of_path(&self, host: &str, path: &str, methods: &[&str]) -> Option<&Arc<Rule>> {
         methods.iter().find_map(|method| self.rule_for(host, path, &Method::parse(method).ok()?))
     }

@@ -1,4 +1,4 @@
-//! CORS: the answers to preflights, and the CORS headers of every response.
+//! Answers CORS preflights, and returns the CORS headers of every response.
 
 mod compile;
 mod names;
@@ -116,8 +116,8 @@ enum Methods {
 /// The request headers that scripts may set.
 #[derive(Clone, Debug)]
 struct AllowedHeaders {
-    /// Whether `allow_headers` contains `*`, which does not include `Authorization` (Fetch standard, CORS non-wildcard
-    /// request-header name).
+    /// Whether `allow_headers` contains `*`, which does not include `Authorization` (Fetch standard, "CORS non-wildcard
+    /// request-header name").
     any: bool,
     /// The allowed names, in lower case.
     names: Vec<String>,

@@ -1,4 +1,4 @@
-//! The response stage that changes bodies: it replaces the JSON of an upstream by a JSON:API document.
+//! The response stage that changes bodies: it replaces the JSON of an upstream with a JSON:API document.
 
 use std::time::Duration;
 

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 
 use super::percent;
 
-/// Returns an iterator over the names and values of a query, decoded like a form (WHATWG URL, `application/x-www-form-urlencoded`
-/// parsing). `+` is a space, a malformed escape is kept, and a pair without `=` has an empty value. A repeated name is returned
-/// for each occurrence.
+/// Returns an iterator over the names and values of a query, decoded like a form (WHATWG URL,
+/// "`application/x-www-form-urlencoded` parsing"). `+` is a space, a malformed escape is kept, and a pair without `=` has an
+/// empty value. A repeated name is returned for each occurrence.
 pub fn query_pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -24,7 +24,7 @@ pub struct QueryParameter<'q> {
     pub name: Cow<'q, str>,
     /// The decoded value; `None` if an escape is malformed or the decoded bytes are not UTF-8.
     pub value: Option<Cow<'q, str>>,
-    /// Whether the parameter is a part of a pair that contains `;`. Only servers that split there find it.
+    /// Whether the parameter is a part of a pair that contains `;`. Only servers that split pairs at `;` find the parameter.
     behind_semicolon: bool,
     /// Whether the name has a malformed escape. Servers then read different names: ASP.NET reads `%u006fp` as `op`.
     has_malformed_name: bool,

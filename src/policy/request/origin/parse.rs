@@ -224,7 +224,7 @@ fn serialise_ipv6(address: Ipv6Addr) -> String {
 const ACCEPTED: &str = "accepted are `https://app.example.com`, `https://*.example.com`, `*` and `null`";
 const UPPER_CASE: &str = "browsers send lower case";
 
-/// The schemes whose pages have an opaque origin (URL standard, origin of a URL).
+/// The schemes whose pages have an opaque origin (URL standard, "origin").
 const OPAQUE_SCHEMES: [&str; 6] = ["about", "blob", "data", "file", "javascript", "mailto"];
 
 const SHARED_SUFFIXES: [&str; 36] = [

@@ -1,4 +1,4 @@
-//! The hosts of routes, of which the most specific one wins: the exact host, then the longest `*.suffix`, then any host.
+//! Selects routes by host: an exact host wins over the longest matching `*.suffix`, and both win over a route for any host.
 
 use std::fmt;
 use std::net::Ipv4Addr;

@@ -22,11 +22,12 @@ struct BrowserCall {
     credentials: bool,
     /// Whether a public page sends the request to a private network.
     private_network: bool,
-    /// Whether the script listens to upload progress, which sets the use-CORS-preflight flag.
+    /// Whether the script listens to upload progress. If so, the browser sets the "use-CORS-preflight flag".
     listens_to_upload: bool,
 }
 
-/// Returns `true` if the browser lets the script read the response: HTTP fetch (Fetch §4.4) with the response tainting `cors`.
+/// Returns `true` if the browser lets the script read the response. Follows the algorithm "HTTP fetch" (Fetch §4.4), with the
+/// response tainting "cors".
 fn browser_lets_the_script_read(call: &BrowserCall, policy: &CorsPolicy, path: &[&str]) -> bool {
     let preflight = !is_safelisted(call.method)
         || !call.unsafe_headers.is_empty()
@@ -38,8 +39,8 @@ fn browser_lets_the_script_read(call: &BrowserCall, policy: &CorsPolicy, path: &
     cors_check(call, &policy.response(Some(call.origin.as_bytes())).set)
 }
 
-/// Returns `true` if the preflight succeeds: CORS-preflight fetch (Fetch §4.8), with the additional step of Private Network
-/// Access.
+/// Returns `true` if the preflight succeeds. Follows the algorithm "CORS-preflight fetch" (Fetch §4.8), with the additional step
+/// of Private Network Access.
 fn preflight_succeeds(call: &BrowserCall, policy: &CorsPolicy, path: &[&str]) -> bool {
     let mut names: Vec<String> = call.unsafe_headers.iter().map(|name| name.to_ascii_lowercase()).collect();
     names.sort();
@@ -74,7 +75,7 @@ fn preflight_succeeds(call: &BrowserCall, policy: &CorsPolicy, path: &[&str]) ->
     !call.private_network || value(&answer.headers, "access-control-allow-private-network") == Some("true")
 }
 
-/// Returns `true` if the response passes the CORS check (Fetch §4.10).
+/// Returns `true` if the response passes the algorithm "CORS check" (Fetch §4.10).
 fn cors_check(call: &BrowserCall, response: &HeaderFields) -> bool {
     let Some(origin) = value(response, "access-control-allow-origin") else { return false };
     if !call.credentials && origin == "*" {
@@ -86,7 +87,7 @@ fn cors_check(call: &BrowserCall, response: &HeaderFields) -> bool {
     !call.credentials || value(response, "access-control-allow-credentials") == Some("true")
 }
 
-/// Returns `true` if a script may read a response header that is not safelisted (Fetch §4.1, CORS-exposed header-name list).
+/// Returns `true` if a script may read a response header that is not safelisted (Fetch §4.1, "CORS-exposed header-name list").
 fn browser_shows(name: &str, call: &BrowserCall, response: &HeaderFields) -> bool {
     let exposed = values(response, "access-control-expose-headers").unwrap_or_default();
     exposed.iter().any(|item| item.eq_ignore_ascii_case(name) || (item == "*" && !call.credentials))
@@ -101,7 +102,7 @@ fn value<'f>(fields: &'f HeaderFields, name: &str) -> Option<&'f str> {
     first
 }
 
-/// Returns the elements of a list field: extract header list values (Fetch §2.2.2).
+/// Returns the elements of a list field, like the algorithm "extract header list values" (Fetch §2.2.2).
 fn values(fields: &HeaderFields, name: &str) -> Option<Vec<String>> {
     value(fields, name).map(|value| value.split(',').map(|item| item.trim().to_owned()).collect())
 }

@@ -12,20 +12,21 @@ pub(super) const MAX_AGE: &str = "access-control-max-age";
 pub(super) const RESPONSE_HEADERS: [&str; 7] =
     [ALLOW_CREDENTIALS, ALLOW_HEADERS, ALLOW_METHODS, ALLOW_ORIGIN, ALLOW_PRIVATE_NETWORK, EXPOSE_HEADERS, MAX_AGE];
 
-/// Methods that are always allowed (Fetch §2.2.1, CORS-safelisted method).
+/// Methods that are always allowed (Fetch §2.2.1, "CORS-safelisted method").
 pub(super) const SAFELISTED_METHODS: [&str; 3] = ["GET", "HEAD", "POST"];
 
-/// Methods that no script can use (Fetch §2.2.1, forbidden method).
+/// Methods that no script can use (Fetch §2.2.1, "forbidden method").
 pub(super) const FORBIDDEN_METHODS: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
 
 /// Standard methods. The compiler reports them if they are written in lower case, because methods are case-sensitive and
 /// browsers convert only some of them to upper case.
 pub(super) const USUAL_METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
-/// Response headers that no script can read (Fetch §2.2.2, forbidden response-header name).
+/// Response headers that no script can read (Fetch §2.2.2, "forbidden response-header name").
 pub(super) const FORBIDDEN_RESPONSE_HEADERS: [&str; 2] = ["set-cookie", "set-cookie2"];
 
-/// Returns `true` if no script can set this request header (Fetch §2.2.2, forbidden request-header). Pass the name in lower case.
+/// Returns `true` if no script can set this request header (Fetch §2.2.2, "forbidden request-header"). Pass the name in lower
+/// case.
 pub(super) fn is_forbidden_request_header(name: &str) -> bool {
     FORBIDDEN_REQUEST_HEADERS.contains(&name) || name.starts_with("proxy-") || name.starts_with("sec-")
 }

@@ -23,8 +23,8 @@ pub struct Preflight<'r> {
 /// The answer of the policy to a preflight, without the headers that every reply has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreflightAnswer {
-    /// 204 if the origin is allowed, and otherwise 403. A refused method or header also gets 204, but is missing from the
-    /// lists. The browser then shows the author of the page which method or header was refused, which it does not do for a 403.
+    /// 204 if the origin is allowed, and otherwise 403. A refused method or header also gets 204, but is missing from the lists.
+    /// The browser then shows the author of the page which method or header was refused. For a 403, it shows neither.
     pub status: u16,
     /// All headers of the answer, including `vary`, with lower-case names.
     pub headers: HeaderFields,
@@ -81,8 +81,8 @@ impl CorsPolicy {
         if !methods.is_empty() {
             headers.push((Arc::from(names::ALLOW_METHODS), methods));
         } else if reason.is_some() {
-            // Without this header, a browser treats the requested method as allowed (Fetch §4.8 step 7.3). So list only the
-            // methods that are always allowed.
+            // Without this header, a browser treats the requested method as allowed (Fetch §4.8 step 7.3). The answer therefore
+            // contains the header, with only the methods that are always allowed.
             headers.push((Arc::from(names::ALLOW_METHODS), Arc::from(names::SAFELISTED_METHODS.join(", "))));
         }
         // The browser refuses the request if this list lacks a requested header. The list is left out if the policy refuses a

@@ -11,9 +11,9 @@ use crate::strict_json::{Bounds, JsonKind, JsonRef, MAX_DEPTH};
 
 /// Maps a body to a JSON:API document. `self_target` is the target of the request as the client sent it.
 ///
-/// The caller bounds the size of the body. Memory grows linearly with it: on a 32-bit machine, the parsed body (`Outline`) needs
-/// at most 24 bytes for each byte. A document can be several times longer than the body, because each resource repeats the names
-/// of the mapping. So `max_bytes` bounds the document.
+/// The caller bounds the size of the body. The memory grows linearly with this size: on a 32-bit machine, the parsed body
+/// (`Outline`) needs at most 24 bytes for each byte of the body. A document can be several times longer than the body, because
+/// each resource repeats the names of the mapping. Therefore, the document has its own bound, `max_bytes`.
 ///
 /// # Errors
 /// Returns the reason why the body cannot become a valid document.
@@ -72,7 +72,7 @@ impl DocumentWriter<'_> {
             self.out.push('"');
             separator = ",";
         }
-        // Pagination links belong to a collection (section Pagination).
+        // JSON:API has pagination links only for collections (section "Pagination").
         let pages = [("first", &links.first), ("last", &links.last), ("prev", &links.prev), ("next", &links.next)];
         for (name, pointer) in pages.into_iter().filter(|_| is_list) {
             let Some(link) = pointer.as_ref().and_then(|pointer| root.find(pointer)) else { continue };
@@ -82,7 +82,8 @@ impl DocumentWriter<'_> {
                 None if link.kind() != JsonKind::Null => {
                     return Err(MappingFault::BadLink(link.pointer(), described(link)));
                 }
-                // An empty link would refer to this document, but upstreams write it for a page that does not exist.
+                // An empty string would be a link to this document itself. Upstreams use it for a page that does not exist, so it
+                // becomes `null`.
                 None => self.out.push_str("null"),
                 Some(text) if text.is_empty() => self.out.push_str("null"),
                 Some(text) => {

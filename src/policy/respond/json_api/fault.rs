@@ -5,8 +5,8 @@ use std::fmt;
 use super::name::NAMES;
 use crate::strict_json::{JsonKind, JsonRef, Malformed};
 
-/// The reason why a body cannot be mapped. Pointers refer to the body. They contain member names of the body, but no message
-/// contains its values.
+/// The reason why a body cannot be mapped. The pointers refer to the body and contain names of its members. No message contains a
+/// value of the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MappingFault {
     /// The parser rejects the body.

@@ -1,4 +1,4 @@
-//! Ids of resources: strings, or integers, which become strings.
+//! Reads the ids of resources, which are strings or integers, and writes them as strings.
 
 use std::borrow::Cow;
 

@@ -33,7 +33,8 @@ fn number() -> impl Strategy<Value = String> {
     prop_oneof![(0..20_u8).prop_map(|n| n.to_string()), "-?(0|[1-9][0-9]{0,25})(\\.[0-9]{1,20})?([eE][-+]?[0-9]{1,2})?"]
 }
 
-/// A member name: often one that the mapping uses or that JSON:API reserves, rarely one that it does not allow.
+/// Generates member names. Many of them are used by the mapping or reserved by JSON:API; only a few are names that JSON:API does
+/// not allow.
 fn member() -> impl Strategy<Value = String> {
     let known =
         ["id", "type", "links", "relationships", "customer", "tags", "refs", "_etag", "order_id", "a", "b-c", "@d"];
@@ -64,7 +65,7 @@ fn value() -> impl Strategy<Value = String> {
     })
 }
 
-/// An item of the list: mostly an object with a usable id.
+/// Generates items of the list. Most of them are objects with a usable id.
 fn item() -> impl Strategy<Value = String> {
     let id = prop_oneof![30 => "\"[a-z]{8}\"", 30 => "[1-9][0-9]{6}", 1 => value()];
     let customer = option::of(prop_oneof![9 => text(), 9 => Just("null".to_string()), 1 => value()]);
@@ -203,7 +204,7 @@ proptest! {
     }
 }
 
-/// Most generated bodies have no fault, so the properties above test documents.
+/// Checks that many generated bodies have no fault. Otherwise, the property tests of this file would rarely test a document.
 #[test]
 fn most_generated_bodies_can_be_mapped() {
     use proptest::strategy::ValueTree;

@@ -1,4 +1,4 @@
-//! Tests of each rule of the mapping, and of the schema by which the tests judge documents.
+//! Tests of each rule of the mapping, and of the schema with which the tests check documents.
 
 use serde_json::{Value, json};
 #[cfg(target_os = "unknown")]
@@ -49,7 +49,7 @@ fn map(mapping: &Mapping, body: &str) -> Result<String, String> {
     Ok(String::from_utf8(document).unwrap())
 }
 
-/// Judges a document with the schema that is written from the specification.
+/// Validates a document with a schema that is written from the specification.
 pub(super) fn judged(document: &[u8]) -> Result<(), ValidationError> {
     thread_local! {
         static SCHEMA: Schema = {
