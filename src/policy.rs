@@ -70,7 +70,7 @@ pub struct Policy {
     credentials: Credentials,
     /// The CORS policy at the top level of the document. It applies until the request has matched a route.
     cors: Option<Arc<CorsPolicy>>,
-    /// Empty requirements. If the path of a request is listed in `public_paths`, they replace the requirements of the route.
+    /// The requirements of all public paths, which are empty. They replace the requirements of the route.
     open: Requirements,
     /// The limits for requests that are refused before they match a route.
     limits: LimitSet,
@@ -233,8 +233,8 @@ impl Policy {
         respond::mapping::finish(&self.refusals, held, body, progress, now)
     }
 
-    /// Returns the edits that remove identity headers, credentials, headers that the policy reads, and overrides of the request
-    /// line (`x-method-override`) from request trailers, because some upstreams merge trailers into headers.
+    /// Returns edits for request trailers, because some upstreams merge trailers into headers. The edits remove identity headers,
+    /// credentials, headers that the policy reads, and overrides of the request line, such as `x-method-override`.
     pub fn forged(&self, sent: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
         let mut edits = Vec::new();
         self.credentials.identity.strip_trailers(sent, &mut edits);

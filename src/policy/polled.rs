@@ -249,8 +249,8 @@ impl PolledDocument {
         }
     }
 
-    /// Returns `true` if a fetch has ended since a request was received. Gateways share the ends of fetches in milliseconds, so a
-    /// fetch that ended in the same millisecond counts.
+    /// Returns `true` if a fetch has ended since a request was received. Workers share the end time of a fetch as a whole number
+    /// of milliseconds. A fetch that ended in the millisecond in which the request was received therefore counts.
     fn has_answered(&self, received_at: Duration) -> bool {
         self.attempted_at.is_some_and(|at| at.as_millis() >= received_at.as_millis())
     }

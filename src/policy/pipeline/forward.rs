@@ -81,8 +81,8 @@ impl Forward {
             edits.push(set("x-forwarded-host", host));
             edits.push(HeaderEdit::Set(":authority".into(), authority.clone().into()));
         } else if passage.request.headers.iter().any(|(name, _)| *name == b"x-forwarded-host") {
-            // The upstream receives the client's own `Host`, so it needs no `X-Forwarded-Host`. The client may have forged this
-            // header.
+            // The client may have forged `X-Forwarded-Host`. The upstream does not need this header, because it receives the
+            // client's own `Host`.
             edits.push(HeaderEdit::Remove("x-forwarded-host".into()));
         }
         if passage.request.request_id != SingleValue::Value(passage.request_id.as_bytes()) {
@@ -96,7 +96,7 @@ impl Forward {
             edits.push(HeaderEdit::Set("x-envoy-upstream-rq-timeout-ms".into(), millis.clone().into()));
         }
         // After a change of a request header, Envoy selects the route again (envoy-facts §2.9). It then selects the cluster by
-        // this header.
+        // the value of `ROUTING_HEADER`.
         if let Some(upstream) = &to.upstream {
             edits.push(HeaderEdit::Set(ROUTING_HEADER.into(), upstream.clone().into()));
         }

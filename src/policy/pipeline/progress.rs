@@ -27,7 +27,7 @@ use crate::policy::world::World;
 /// The state of one request. Pass the same value to every call of [`crate::policy::Policy`] for this request.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// The audit record, which each stage completes further.
+    /// The audit record. Each stage adds its results to the record.
     pub audit: AuditRecord,
     /// The response headers that are known so far, and whether the client uses gRPC.
     pub plan: ResponsePlan,
@@ -137,7 +137,8 @@ impl Progress {
     /// Decides how to forward a request: immediately, while a [`BodyPlan::Count`] meter counts its body, or after its body was
     /// checked.
     pub(in crate::policy) fn release(&mut self, forward: Forward, rule: &Rule, request: &Request<'_>) -> Decision {
-        // The audit record stores only one reason of report-only checks. After such a failure, the body need not be checked.
+        // The audit record stores only the first failure of report-only checks. If there is one already, the body need not be
+        // checked.
         let checks = rule.checks.as_ref().filter(|_| self.audit.would_refuse.is_none());
         match checks.map_or(BodyPlan::Pass, |checks| checks.body(request)) {
             BodyPlan::Pass => {

@@ -90,7 +90,7 @@ pub enum Outcome {
     /// The request was refused, or is not decided yet.
     #[default]
     Deny,
-    /// The gateway answered the request itself: on a static route, or an allowed preflight.
+    /// The gateway answered the request itself: a request on a static route, or an allowed preflight.
     Answer,
 }
 

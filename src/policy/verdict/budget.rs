@@ -1,4 +1,4 @@
-//! The rate limit headers for clients: `RateLimit` and `RateLimit-Policy`, or `X-RateLimit-*`.
+//! Builds the rate limit headers for clients: `RateLimit` and `RateLimit-Policy`, or `X-RateLimit-*`.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -18,13 +18,14 @@ pub struct Budget {
 /// The state of one window of a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remaining {
-    /// The name of the window: the name of the limit, and the window if the limit has several.
+    /// The name of the limit. If the limit has several windows, the text of the window follows, as in `orders:10/s`.
     pub window: Arc<str>,
     /// The number of requests that the window allows.
     pub most: u64,
     /// The number of requests that the window still allows.
     pub left: u64,
-    /// The seconds until the window is full again. For a refused request, the seconds until the next request is allowed.
+    /// The number of seconds until the window allows `most` requests again. For a refused request, the number of seconds until
+    /// the next request is allowed.
     pub seconds: u64,
 }
 
