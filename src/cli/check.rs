@@ -37,7 +37,7 @@ pub struct CheckOptions {
 enum CheckFormat {
     /// One line for each problem: `file:line:column: path: message`
     Text,
-    /// One JSON object with the problems, the notes and the overlaps
+    /// One JSON object with the problems, the notes, the overlaps and the summaries of documents without problems
     Json,
 }
 

@@ -262,7 +262,7 @@ fn risky_issuers_and_clients_are_noted() {
         assert_eq!(check(&[("a", more)], &rest), expected, "{more} {rest}");
     }
     let two = [("a", ", require_client: true"), ("b", ", require_client: true")];
-    let several = "a.yaml:6:11: clients[0].id: note: every issuer can write the client id `c` into its tokens, and these tokens then get the plan and tags of this client (list the issuers of its tokens in its entry, such as `token_issuers: [a]`; declared: a, b)\n";
+    let several = "a.yaml:6:11: clients[0].id: note: every issuer can write the client id `c` into its tokens, and these tokens then get the plan and tags of this client (list the issuers of its tokens in its entry, such as `token_issuers: [a]`; declared issuers: a, b)\n";
     assert_eq!(check(&two, &listed("")), several);
     assert_eq!(check(&two, &listed(", token_issuers: [a, b]")), "");
     let by_name = "plans: { free: { rate: 1/s }, pro: { rate: 9/s } }

@@ -7,7 +7,8 @@ use crate::config::auth::Auth;
 use crate::config::problem::Problem;
 use crate::policy::pipeline::rule::RouteAction;
 
-/// Returns one problem for each unsafe cache filter in `file`. The file also contains the documents of `gateways`.
+/// Returns one problem for each unsafe cache filter in `file`. `gateways` are the gateway documents in the same file. A cache
+/// behind the gateway's filter is unsafe only if one of these documents has an authenticated route.
 pub fn problems(file: &str, text: &str, gateways: &[GatewayFile]) -> Vec<Problem> {
     let has_authenticated_route = gateways.iter().any(has_authenticated_route);
     let caches = documents::caches(file, text)

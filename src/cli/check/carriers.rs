@@ -1,4 +1,4 @@
-//! Reports a plugin configuration or a manifest that cannot run its document: the filter gets no bodies, or lacks a feature.
+//! Reports plugin configurations and manifests with which the filter gets no bodies or lacks a feature of its document.
 
 use std::path::Path;
 
@@ -64,7 +64,7 @@ pub fn note(carrier: &Carrier, gateway: &GatewayFile) -> Option<(Place, String)>
     Some((place.clone(), note))
 }
 
-/// Returns a phrase for the bodies that the filter must read to run this document; `None` if it reads no bodies.
+/// Returns a phrase for the bodies that the filter must read to run this document; `None` if the filter reads no bodies.
 fn held_bodies(gateway: &GatewayFile) -> Option<&'static str> {
     let rules = || gateway.policy.routes().iter().map(|(_, rule)| rule);
     gateway.policy.largest_buffered_body()?;
@@ -73,7 +73,8 @@ fn held_bodies(gateway: &GatewayFile) -> Option<&'static str> {
             Some("request bodies for `checks` and response bodies for `jsonapi`")
         }
         true => Some("response bodies for `jsonapi`"),
-        // Here, `checks` need the bodies. `checks` also apply to public paths, which are not among the rules of `rules`.
+        // Without `jsonapi`, only `checks` need bodies. `rules` is not searched for them, because `checks` also apply to public
+        // paths, which `rules` does not contain.
         false => Some("request bodies for `checks`"),
     }
 }

@@ -13,7 +13,7 @@ pub fn notes(document: &Document) -> Vec<(Place, String)> {
     notes
 }
 
-/// Reports each plan that a limit assigns to the id of an unlisted client, if the document has several issuers. Each of them can
+/// Reports each plan that a limit assigns to the id of an unlisted client, if the document has several issuers. Every issuer can
 /// write that id into its tokens.
 fn plans_by_name(document: &Document) -> Vec<(Place, String)> {
     let limits = document.limits.iter().chain(document.routes.iter().flat_map(|route| &route.limits));
@@ -58,7 +58,7 @@ fn about_unlisted(issuer: &IssuerSettings, document: &Document) -> Option<(Place
 }
 
 /// Returns the ids of the clients whose entry restricts or refuses their tokens, joined with "or" for the note. If the document
-/// sets `clients_from`, the text also mentions the clients there. Returns `None` if there is nothing to mention.
+/// sets `clients_from`, the text also mentions the clients of that list. Returns `None` if there are no such clients.
 fn restricted(document: &Document) -> Option<String> {
     let is_restricted = |client: &&ClientSettings| {
         let period = client.period;
@@ -74,14 +74,14 @@ fn restricted(document: &Document) -> Option<String> {
     (!all.is_empty()).then(|| all.join(" or "))
 }
 
-/// Reports each client without `token_issuers`, if the document has several issuers. Each of them can write the id of this client
+/// Reports each client without `token_issuers`, if the document has several issuers. Every issuer can write the id of this client
 /// into its tokens.
 pub fn named_by_several(clients: &[ClientSettings], issuers: &[IssuerSettings]) -> Vec<(Place, String)> {
     let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.value.as_str()).collect();
     let open = clients.iter().filter(|client| client.token_issuers.is_none() && names.len() > 1);
     let note = |client: &ClientSettings| {
         let message = format!(
-            "every issuer can write the client id `{}` into its tokens, and these tokens then get the plan and tags of this client (list the issuers of its tokens in its entry, such as `token_issuers: [{}]`; declared: {})",
+            "every issuer can write the client id `{}` into its tokens, and these tokens then get the plan and tags of this client (list the issuers of its tokens in its entry, such as `token_issuers: [{}]`; declared issuers: {})",
             client.id.value,
             names.first().copied().unwrap_or_default(),
             names.join(", "),

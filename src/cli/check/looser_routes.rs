@@ -1,6 +1,6 @@
 //! Finds requests that are similar to those of a strict route but match a looser route or a public path.
-//! A similar request has the path of the strict route, or differs from its requests in method, trailing slash, letter case or
-//! path length.
+//! The similar requests are an example request for the strict route, and variants of this request: another method, a slash added
+//! or removed at the end of the path, another letter case, or a longer path.
 //!
 //! Route A is looser than route B if A accepts a caller that B refuses. Only routes that can lead to the same upstream are
 //! compared, because different upstreams serve different resources.
@@ -80,8 +80,9 @@ impl<'d> RouteIndex<'d> {
         }
     }
 
-    /// Returns the route or public path that matches a request. Ignores a route or public path that has the same path as the
-    /// strict route, sends a configured response or leads to another upstream.
+    /// Returns the route or public path that matches a request. Returns `None` if that route or public path has the same path as
+    /// the strict route. Also returns `None` if the request gets a configured response or goes to another upstream than the
+    /// requests of the strict route.
     fn looser_match(&self, request: &ExampleRequest, strict: &Route) -> Option<LooserMatch<'d>> {
         let route = self.route(request);
         let may_share = route.is_none_or(|route| route.response.is_none() && may_share_upstream(strict, route));
@@ -113,7 +114,7 @@ impl PartialEq for LooserMatch<'_> {
     }
 }
 
-/// The content of one note: similar requests of a strict route that match the same looser route or public path.
+/// The content of one note: requests that are similar to those of a strict route and match the same looser route or public path.
 struct MatchNote<'d> {
     looser_match: LooserMatch<'d>,
     missing: Vec<String>,
@@ -140,7 +141,10 @@ impl MatchNote<'_> {
             LooserMatch::Route(_) => "add a route for these requests, or give the looser route the same requirements",
             LooserMatch::Public(_) => "make the public path narrower",
         };
-        format!("{requests} {verb} {name}{line} instead of {}, and therefore need {missing}: {remedy}", title(strict))
+        format!(
+            "{requests} {verb} {name}{line} instead of {}, so such requests need {missing}: {remedy}",
+            title(strict)
+        )
     }
 }
 
@@ -268,8 +272,8 @@ mod tests {
             [
                 "5: `PUT /api/users` (another method), `GET /api/users/` (a slash at the end), `GET /api/Users` (other letter \
               case), `GET /api/users/any` (a longer path) match the looser route `ANY /api/{.+}` (line 6) instead of \
-              `GET|POST /api/users`, and therefore need no scope `admin`: add a route for these requests, or give the looser route the \
-              same requirements"
+              `GET|POST /api/users`, so such requests need no scope `admin`: add a route for these requests, or give the \
+              looser route the same requirements"
             ]
         );
     }
@@ -317,7 +321,7 @@ mod tests {
             let found = notes_on(&format!(
                 "routes:\n- {{path: /a, {strict}, upstream: u}}\n- {{path: '/{{.+}}', {loose}, upstream: u}}\n"
             ));
-            let needs = found.first().and_then(|note| note.split("and therefore need ").nth(1)?.split(": ").next());
+            let needs = found.first().and_then(|note| note.split("so such requests need ").nth(1)?.split(": ").next());
             assert_eq!(needs, expected, "{strict} beside {loose}");
         }
     }
@@ -348,7 +352,7 @@ mod tests {
             [
                 "6: `GET /docs/secret` (its own path), `GET /docs/secret/` (a slash at the end), `GET /docs/Secret` (other \
               letter case), `GET /docs/secret/any` (a longer path) match the public path `/docs/*` (line 4) instead of \
-              `ANY /docs/secret`, and therefore need no credential: make the public path narrower"
+              `ANY /docs/secret`, so such requests need no credential: make the public path narrower"
             ]
         );
     }

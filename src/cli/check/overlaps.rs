@@ -7,7 +7,7 @@ use crate::config::document::{Document, Route};
 use crate::policy::Policy;
 use crate::policy::request::route::{Method, RouteMatch, RoutePattern};
 
-/// A note on a request that matches more than one route or public path.
+/// A note on a request that matches two routes, or a public path and a route.
 pub struct OverlapNote {
     /// The line of the route that does not get the request, or of the public path.
     pub line: u32,
@@ -113,8 +113,8 @@ fn first_segments_differ(first: &str, second: &str) -> bool {
     }
 }
 
-/// Returns a method or host that matches both lists. For one element of each list, `intersect` returns a value that matches both
-/// elements. An empty list matches everything; if both lists are empty, the result is `any`.
+/// Returns a method or host that matches both lists. `intersect` receives one element of each list, and returns a value that
+/// matches both elements. An empty list matches everything; if both lists are empty, the result is `any`.
 fn common(
     first: &[&str],
     second: &[&str],
@@ -154,7 +154,7 @@ pub fn common_path(first: &str, second: &str) -> Option<String> {
         if a == TAIL || b == TAIL {
             let (longer, rest) = if a == TAIL { (b, &mut second) } else { (a, &mut first) };
             let rest: Vec<&str> = std::iter::once(longer).chain(rest).map(example).collect();
-            // `{.+}` matches at least one character, so it does not match an empty rest.
+            // `{.+}` matches at least one character, so it does not match an empty remaining path.
             return (rest != [""]).then(|| path + &rest.join("/"));
         }
         match (a.starts_with('{'), b.starts_with('{')) {

@@ -3,7 +3,7 @@
 use crate::config::document::Document;
 use crate::config::problem::Place;
 
-/// The highest bit of the integers that every JSON parser reads exactly (RFC 8259 §6).
+/// The highest bit of a mask that every JSON parser reads exactly as a number (RFC 8259 §6).
 const HIGHEST_EXACT_BIT: u16 = 52;
 
 /// Returns the notes on a document, each with its location.

@@ -9,8 +9,8 @@ pub fn has_caller(auth: &Auth) -> bool {
     !matches!(auth, Auth::None | Auth::Optional)
 }
 
-/// Returns the requirements of the strict route that the looser route does not have. Each item completes the phrase "and
-/// therefore need …" in a note of `looser_routes.rs`.
+/// Returns the requirements of the strict route that the looser route does not have. Each item completes the phrase "so such
+/// requests need …" in a note of `looser_routes.rs`.
 pub fn missing(strict: &Route, loose: &Route) -> Vec<String> {
     let mut missing = Vec::new();
     missing.extend(
@@ -50,8 +50,8 @@ pub fn missing(strict: &Route, loose: &Route) -> Vec<String> {
     missing
 }
 
-/// Returns the requirements of the strict route that do not apply to a public path. Each item completes the phrase "and therefore
-/// need …" in a note of `looser_routes.rs`.
+/// Returns the requirements of the strict route that do not apply to a public path. Each item completes the phrase "so such
+/// requests need …" in a note of `looser_routes.rs`.
 pub fn missing_on_public_path(strict: &Route) -> Vec<String> {
     match has_caller(&strict.auth.value) {
         true => vec![NO_CREDENTIAL.to_string()],
@@ -77,8 +77,8 @@ fn credentials(strict: &Auth, loose: &Auth) -> Option<String> {
     (!is_met).then(|| format!("only {}", words(loose, between)))
 }
 
-/// Adds a phrase for each scope or permission that the strict route requires and the looser route does not require. `what` is
-/// `scope` or `permission`.
+/// `all` and `any` are the scopes or permissions of the strict route. Adds a phrase for each name in `all` that the looser route
+/// does not require, and one phrase for `any` if the looser route requires none of its names. `what` is `scope` or `permission`.
 fn names(
     what: &str,
     (all, any): (&[String], &[String]),
