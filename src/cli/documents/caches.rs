@@ -1,4 +1,4 @@
-//! Finds Envoy's cache filters in the filter chains that contain this filter.
+//! Finds Envoy's cache filters in the filter chains that contain this filter (Portcullis).
 //! A cache in front of this filter answers requests that the filter has not checked. A cache behind the filter can serve one
 //! caller's response to another.
 
@@ -21,7 +21,7 @@ pub enum CacheSide {
     InFront,
     /// The cache runs after this filter.
     Behind,
-    /// A control plane puts both filters into one chain, and the file does not specify their order.
+    /// Both filters are in manifests, and the control plane decides their order.
     Unknown,
 }
 

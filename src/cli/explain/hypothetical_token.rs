@@ -92,8 +92,8 @@ fn source_of(issuer: &IssuerSettings) -> TokenSource {
     issuer.token_from.first().cloned().unwrap_or(TokenSource::Bearer)
 }
 
-/// Installs a stand-in key set for every issuer with `jwks`, with a key for each asymmetric algorithm. Without a key set, a
-/// simulated request with a token would wait for the key set.
+/// Installs a stand-in key set for every issuer with `jwks`. The set has a key for each asymmetric algorithm. Without a key set,
+/// a simulated request with a token would wait for the key set.
 pub fn publish_keys(polled: &mut Polled, now: Duration) {
     for id in published::ids_of_kind(polled, |what| matches!(what, DocumentKind::KeySet)) {
         // The error is ignored: if the stand-in key set cannot be installed, a request that needs it fails later, with a message.

@@ -62,7 +62,7 @@ pub fn client_text(polled: &mut Polled, text: Option<&str>, now: Duration) -> Re
 }
 
 /// Installs the content of `file` for these polled documents, or `empty` without a file. Returns true if it installed `empty`.
-/// `check` reports the problems of the file with their locations.
+/// First calls `check` with the name and the content of `file`, because the errors of `check` contain the locations of problems.
 fn install(
     polled: &mut Polled,
     documents: &[PolledId],
