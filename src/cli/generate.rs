@@ -136,9 +136,8 @@ pub fn run(target: &GenerateTarget) -> Result<ToolOutcome, Failure> {
     // Lists all secrets, even those that are set for this command, because Envoy runs in another environment.
     let needed = filter::secrets(&gateway.document).into_iter();
     let needed = needed.map(|name| format!("Envoy needs `{name}` in its environment"));
-    let public_paths_without_route = public_paths_without_route(&gateway).map(|path| {
-        format!("`{path}` is public, but no route with an upstream matches it, so Envoy refuses its requests")
-    });
+    let public_paths_without_route = public_paths_without_route(&gateway)
+        .map(|path| format!("`{path}` is public, but no route matches it, so Envoy refuses its requests"));
     let version = options.envoy_version.notes();
     let buffers = listener::note(&gateway, options);
     let certificates = options.tls.note(&gateway.document);

@@ -9,7 +9,7 @@ use super::local_reply::{HAS_ID, ID, MADE_ID};
 ///
 /// Evaluating a CEL expression takes microseconds, and three expressions cost as much as the filter's whole decision. An
 /// expression therefore comes last in each condition. Envoy evaluates it only if the cheap conditions cannot classify the
-/// request, because the client disconnected or because Envoy itself can send a reply with the same status.
+/// request: the client disconnected, or Envoy itself can send a reply with the same status.
 pub fn loggers() -> Value {
     let failed = || any(vec![status("EQ", 0), status("GE", 400)]);
     let undecided_if = |condition: String| all(vec![failed(), ambiguous_status(), expression("audit", &condition)]);
@@ -36,9 +36,9 @@ fn decided_if() -> Value {
     any(vec![all(vec![status("GE", 1), status("LE", 399)]), refused, expression("audit", RECORDED)])
 }
 
-/// Returns a condition that is true for replies that Envoy itself might have sent: the request lacks the header that [`replied`]
-/// checks, or the reply has a status that Envoy can send early, while a header of this name from the client is still in the
-/// request.
+/// Returns a condition that is true for replies that Envoy itself might have sent. The condition is true if the request lacks the
+/// header that [`replied`] checks. It is also true for each status that Envoy can send before it removes this header from the
+/// client's request, because the client might have set the header.
 fn ambiguous_status() -> Value {
     let others = [status("LE", 400), all(vec![status("GE", 408), status("LE", 428)]), status("GE", 430)];
     any([replied(false)].into_iter().chain(others).collect())

@@ -92,8 +92,8 @@ fn cluster(name: &str, url: &Url, is_grpc: bool, options: &EnvoyOptions) -> Valu
     cluster
 }
 
-/// Returns the TLS settings of a cluster. Without the name matcher, Envoy would accept a certificate of a trusted CA for any
-/// other host.
+/// Returns the TLS settings of a cluster. Without the name matcher, Envoy would accept a certificate that a trusted CA has issued
+/// for another host.
 fn tls(host: &str, ip: Option<IpAddr>, options: &EnvoyOptions) -> Value {
     let kind = if ip.is_some() { "IP_ADDRESS" } else { "DNS" };
     let mut context = json!({

@@ -34,8 +34,8 @@ fn stats_tags() -> Vec<Value> {
     tag_rules().map(|(label, rule)| json!({ "tag_name": label, "regex": rule })).collect()
 }
 
-/// Returns the runtime settings for a dynamic module: with them, its metrics have the same names in Prometheus as those of the wasm
-/// module, without the prefix `envoy_dynamicmodulescustom_`.
+/// Returns the runtime settings for a dynamic module. They remove the prefix `envoy_dynamicmodulescustom_` from its metrics in
+/// Prometheus, so that these have the same names as the metrics of the wasm module.
 fn runtime() -> Value {
     let flags = json!({ "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": true });
     json!({ "layers": [{ "name": "portcullis", "static_layer": flags }] })

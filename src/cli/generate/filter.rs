@@ -1,4 +1,4 @@
-//! Generates the filter's entry in `http_filters`: it fails closed, reloads after a second, and gets the secrets.
+//! Generates the filter's entry in `http_filters`: a wasm module or a dynamic module, configured with the gateway document.
 
 use serde_json::{Value, json};
 
@@ -24,9 +24,9 @@ fn dynamic_module(gateway: &GatewayFile, options: &EnvoyOptions) -> Value {
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
             "dynamic_module_config": {
-                // Never a remote module: if Envoy cannot fetch it, requests pass without the filter.
+                // The module is a local file. If Envoy could not fetch a remote module, requests would pass without the filter.
                 "module": { "local": { "filename": options.dynamic_module } },
-                // The module has a thread, so Envoy must not unload it.
+                // The module starts a thread, so Envoy must not unload it.
                 "do_not_close": true,
             },
             // Filters with the same name share data. The port distinguishes two gateways in one Envoy.

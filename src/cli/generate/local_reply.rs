@@ -45,7 +45,7 @@ fn grpc(condition: &str, id: &str) -> Value {
     json!({ "filter": expression("local-reply", condition), "headers_to_add": [header("x-request-id", id)] })
 }
 
-/// Returns the mapper for requests that the overload manager refuses. The mapper adds `retry-after`.
+/// Returns a mapper for requests that the overload manager refuses. The mapper adds `retry-after`.
 fn overloaded(condition: &str, id: &str) -> Value {
     let row = RejectionKind::ServiceUnavailable.appearance();
     let mut mapper = mapper(&format!("{OVERLOADED}{condition}"), row.code, row.message, id);

@@ -42,8 +42,8 @@ impl TlsOptions {
             common.insert("validation_context".to_string(), json!({ "trusted_ca": { "filename": authorities } }));
             context.insert("require_client_certificate".to_string(), json!(self.require_client_certificate));
             // Session resumption is disabled. In a resumed session, Envoy does not verify the client certificate again. If the
-            // certificate has expired since, Envoy no longer reports it as verified, and the filter would refuse it for all
-            // requests of the connection.
+            // certificate has expired since the first handshake, Envoy no longer reports it as verified, and the filter would
+            // refuse it in every request of the connection.
             context.insert("disable_stateful_session_resumption".to_string(), json!(true));
             context.insert("disable_stateless_session_resumption".to_string(), json!(true));
         }
@@ -53,9 +53,9 @@ impl TlsOptions {
         Some(json!({ "name": "envoy.transport_sockets.tls", "typed_config": context }))
     }
 
-    /// Returns an Envoy filter that records whether Envoy verified the client certificate, if Envoy does not report this to the
-    /// filter: to a dynamic module it does not, and to a wasm module only newer versions do. The returned filter refuses no
-    /// request.
+    /// Returns an Envoy filter that records whether Envoy verified the client certificate. The returned filter refuses no
+    /// request. Returns `None` without a client CA, and if Envoy itself reports the verification to the Portcullis filter. Only
+    /// newer versions report it, and only to a wasm module ([`REPORTS_VERIFICATION`]).
     pub fn certificate_filter(&self, options: &EnvoyOptions) -> Option<Value> {
         let reports = options.host == FilterHost::Wasm && options.envoy_version >= REPORTS_VERIFICATION;
         if self.client_ca.is_none() || reports {
