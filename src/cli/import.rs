@@ -46,7 +46,7 @@ pub struct ImportOptions {
     /// Set the URL of an upstream; replaces the URL in the file; can be repeated
     #[arg(long = "upstream", value_name = "NAME=URL", value_parser = PrivateArgument(gateway::assignment))]
     upstreams: Vec<(String, String)>,
-    /// An unknown key of the file to leave out instead of refusing the file; can be repeated
+    /// The name of an unknown key to leave out; other unknown keys make import refuse the file; can be repeated
     #[arg(long = "ignore-key", value_name = "KEY")]
     ignored_keys: Vec<String>,
 }
@@ -288,7 +288,7 @@ fn issuer_from_options(options: &ImportOptions) -> Result<Option<Value>, Failure
 
 /// The name of the issuer in the result. The formats of other gateways have one issuer without a name.
 const ISSUER: &str = "accounts";
-/// The word for all methods in both formats.
+/// The word for all methods in both file formats that `import` reads.
 const ANY: &str = "ANY";
 const LACKS_ISSUER: &str = "some routes need a token, but no issuer is declared: `check` refuses the document until it declares one (--issuer, --audience, and --jwks-uri or --secret-env)";
 

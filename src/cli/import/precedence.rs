@@ -1,8 +1,9 @@
 //! Finds requests that need a token in the imported gateway but none in this gateway, because the path precedence differs.
 //!
-//! The serverless gateway prefers a path without parameters, then the path with more matched segments, then a path without
-//! `{.+}`, then a named method, then the earlier path. Its `{.+}` also matches an empty tail. In contrast, this gateway
-//! compares segments from left to right, and its `{.+}` does not match an empty tail.
+//! The serverless gateway prefers a path that has as many segments as the request and no parameter such as `{id}`. After that, it
+//! prefers the path with more matched segments, then a path without `{.+}`, then a named method, then the path that comes first
+//! in the file. Its `{.+}` also matches an empty tail. In contrast, this gateway compares segments from left to right, and its
+//! `{.+}` does not match an empty tail.
 
 use crate::cli::check::overlaps::common_path;
 use crate::policy::request::route::{Method, RouteMatch, RoutePattern, RouteTable};
@@ -132,8 +133,8 @@ mod tests {
             (vec![("GET", "/{x}/b", true), ("GET", "/a/{y}", true)], vec![]),
             // If `{.+}` and a parameter match the same segment, the imported gateway prefers `{.+}`.
             (vec![("GET", "/a/{.+}", false), ("GET", "/a/{id}", true)], vec!["GET /a/any"]),
-            // Of two patterns with equal rank, the imported gateway prefers the first in the file; this gateway prefers the
-            // earlier literal segment.
+            // Of two patterns with equal rank, the imported gateway prefers the first in the file. This gateway compares segments
+            // from left to right, and therefore prefers `/a/{y}`.
             (vec![("GET", "/{x}/b", false), ("GET", "/a/{y}", true)], vec!["GET /a/b"]),
             // In the imported gateway, `{.+}` also matches an empty tail.
             (vec![("GET", "/a/b/{.+}", false), ("ANY", "/{.+}", true)], vec!["GET /a/b"]),

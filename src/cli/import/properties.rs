@@ -55,7 +55,7 @@ fn decoded(path: &Value) -> Value {
     path.as_str().map_or(path.clone(), |path| json!(percent::decode(path)))
 }
 
-/// Returns whether the converted document contains the value at `path` of the file in the corresponding place.
+/// Returns whether `value`, which is at `path` of the file, is also in the converted document, in the corresponding place.
 fn is_carried(file: &Value, document: &Value, path: &str, value: &Value) -> bool {
     let key = path.rsplit(['.', ']']).next().unwrap_or_default();
     let route = |prefix: &str| {

@@ -160,7 +160,7 @@ impl<'n, 'r> ImportValue<'n, 'r> {
         }
     }
 
-    /// Reads one string or a list of strings; `None` if a value has another type.
+    /// Reads one non-empty string or a list of non-empty strings. Any other value is a problem.
     pub fn texts(&self) -> Option<Vec<&'n str>> {
         match &self.node.value {
             Value::List(_) => {

@@ -41,8 +41,8 @@ pub fn read(root: &ImportValue<'_, '_>, context: &ImportContext<'_>) -> Imported
     imported
 }
 
-/// Refuses each path without a token requirement that would match a request in this gateway, if the imported gateway requires a
-/// token for that request.
+/// Refuses each path without a token requirement if, in this gateway, it would match a request for which the imported gateway
+/// requires a token.
 fn refuse_opened(imported: &Imported, paths: &[ImportValue<'_, '_>]) {
     let entries: Vec<RankedRoute> = imported.routes.iter().map(entry).collect();
     for opened in precedence::opened(&entries) {

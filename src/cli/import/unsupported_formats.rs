@@ -37,8 +37,8 @@ fn open_api(root: &Node) -> Option<String> {
 pub const SUPPORTED: &str =
     "import reads a serverless gateway's JSON (`paths` is a list) and a routes.yaml (`routes` with `proxy_upstream`)";
 
-/// Each list of keys that together identify a format, with the name of the format. The first match is reported, so the more
-/// specific formats come first.
+/// Lists of keys, each with the name of a format. A file has this format if it has all keys of the list. The first match is
+/// reported, so the more specific formats come first.
 const FORMATS: [(&[&str], &str); 28] = [
     (&["_format_version"], "a declarative configuration of Kong"),
     (&["endpoints", "version"], "a configuration of KrakenD"),
