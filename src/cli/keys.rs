@@ -43,7 +43,7 @@ pub fn run(action: &KeysAction) -> Result<ToolOutcome, Failure> {
     }
 }
 
-/// Returns the state of a key at a point in time, in one or two words.
+/// Returns the state of a key at a point in time, such as `valid` or `not yet valid`.
 fn key_state(key: &ClientKey, now: Duration) -> &'static str {
     match (key.revoked, key.period.not_before, key.period.expires) {
         (Some(_), ..) => "revoked",

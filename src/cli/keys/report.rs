@@ -199,7 +199,7 @@ fn as_json(document: &ClientFile, findings: &[KeyFinding<'_>], trail: Option<&Tr
 }
 
 /// Returns the time of a client's last rotation, which is the creation time of its newest key. Returns `None` for a client with
-/// fewer than two keys, because none of them has replaced another.
+/// fewer than two keys, because no key has replaced another.
 fn rotated(client: &ClientSettings) -> Option<Duration> {
     let made = client.keys.iter().filter_map(|key| key.created);
     made.max().filter(|_| client.keys.len() > 1)

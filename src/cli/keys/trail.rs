@@ -1,8 +1,8 @@
 //! The audit trail of a document of clients: one JSON line per change; each line contains the hash of the previous line.
 //!
-//! A changed, moved or removed line breaks the chain. A user with write access can still rewrite the whole file or remove lines
-//! at its end. To detect this, store the hash of the last line, which `keys report --trail` prints, in a place where those users
-//! cannot write.
+//! If a line is changed, moved or removed, the hash in the next line no longer matches. The chain does not show
+//! that the last lines were changed or removed, or that the whole file was rewritten. To detect this, store the hash of the last
+//! line, which `keys report --trail` prints, in a place where users with write access to the trail cannot write.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
