@@ -99,8 +99,8 @@ fn opened(gateway: &GatewayFile, granted: &PermissionSet) -> Vec<String> {
         .collect()
 }
 
-/// Returns a note for each bit that the claims set although no permission has that bit. Such a bit grants nothing, and is
-/// probably a mistake of the issuer.
+/// Returns a note for each bit that is set in the claims and belongs to no permission. Such a bit grants nothing, and is probably
+/// a mistake of the issuer.
 pub fn nameless(claims: &Value, places: &[ClaimPath], gateway: &GatewayFile) -> Vec<String> {
     let mut notes = Vec::new();
     for domain in &gateway.document.permissions {

@@ -74,7 +74,7 @@ pub fn run(options: &PermissionLockOptions) -> Result<ToolOutcome, Failure> {
 }
 
 /// Returns the path of the lock file, `permissions.lock` in the directory of the document. If the document is a symbolic link,
-/// prefers an existing lock file beside the link to the lock file beside the target.
+/// returns the lock file beside the link if it exists, and otherwise the lock file beside the target.
 pub fn beside(file: &str) -> PathBuf {
     let here = Path::new(file).with_file_name("permissions.lock");
     match files::real(Path::new(file)) {

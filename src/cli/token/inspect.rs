@@ -1,4 +1,4 @@
-//! `token inspect`: prints the content of a token without verifying it; with a document also its permissions and routes.
+//! `token inspect`: prints the content of a token; with a gateway document also its permissions and the verdict for each route.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ pub fn run(options: &TokenInspectOptions) -> Result<ToolOutcome, Failure> {
     Ok(ToolOutcome { result: Output::Lines(lines), notes, exit: Exit::Success })
 }
 
-/// Returns lines with the names of the token's permissions and with the filter's verdict for each route, and notes on
+/// Returns two lists: lines with the names of the token's permissions and the filter's verdict for each route, and notes on
 /// permission bits without a name.
 fn permissions_and_routes(
     options: &TokenInspectOptions,

@@ -30,7 +30,7 @@ pub struct TokenMintOptions {
     /// The gateway document; the token's issuer must be `self_issued` in this document
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
-    /// The `iss` claim; with --config, the name of the issuer in the document
+    /// The `iss` claim; with --config, it can also be the name of the issuer in the document
     #[arg(long, value_name = "ISS")]
     issuer: String,
     /// The `aud` claim; the default with --config is the first audience of the issuer; can be repeated
