@@ -14,7 +14,8 @@ pub struct FetchedDocument {
     /// The document; `-` reads standard input
     #[arg(value_name = "FILE")]
     pub file: String,
-    /// The document of the gateway that fetches FILE; the check compares the names in FILE with it, and uses its size limit
+    /// The document of the gateway that fetches FILE; the check compares the names in FILE with that document, and uses its size
+    /// limit
     #[arg(long, value_name = "FILE")]
     pub gateway: Option<String>,
     #[command(flatten)]

@@ -31,7 +31,7 @@ pub struct Variables {
     /// Set a variable for an upstream URL or a secret; overrides the environment; can be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = PrivateArgument(assignment))]
     set: Vec<(String, String)>,
-    /// The value for variables that are not set. If it is `None`, an unset variable is a problem.
+    /// The value for variables that are not set. If it is `None`, an unset variable in an upstream URL is a problem.
     #[arg(skip)]
     stand_in: Option<&'static str>,
 }

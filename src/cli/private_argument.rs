@@ -6,8 +6,8 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Error};
 
-/// A clap value parser that calls the given function. Its error message does not repeat the value, as a message of clap itself
-/// would.
+/// A clap value parser that calls the given function. Its error message does not repeat the value, although the messages of
+/// clap's own parsers do.
 #[derive(Clone)]
 pub struct PrivateArgument<T>(pub fn(&str) -> Result<T, String>);
 

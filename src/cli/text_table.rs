@@ -15,7 +15,7 @@ pub fn text<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     table.lines().map(|line| line.trim_end().to_string()).collect()
 }
 
-/// Formats rows as comma-separated cells, which have quotes if necessary.
+/// Formats rows as comma-separated cells. A cell with a comma or a quotation mark is quoted.
 pub fn csv<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let cell = |cell: &String| match cell.contains([',', '"']) {
         true => format!("\"{}\"", cell.replace('"', "\"\"")),

@@ -50,7 +50,7 @@ pub fn try_route<'g>(
     let host = route.hosts.first().map_or("gateway.test", |host| host.value.as_str()).replacen('*', "any", 1);
     let mut last = None;
     // A request with an example value can match a more specific route, so several values are tried. A document is unlikely to
-    // have such a route for each value.
+    // have such a route for every value.
     for value in ["any", "any-other", "7b1c", "x-0f3e"] {
         let path: String = route
             .path
@@ -71,5 +71,6 @@ pub fn try_route<'g>(
             break;
         }
     }
-    last.ok_or_else(|| Failure::Message(format!("no request for route `{name}`")))
+    // This error cannot happen, because the loop tries at least one value.
+    last.ok_or_else(|| Failure::Message(format!("internal error: no request was simulated for route `{name}`")))
 }

@@ -144,7 +144,7 @@ fn no_match(options: &WhoCanOptions, gateway: &GatewayFile) -> Failure {
 }
 
 impl AccessEntry<'_> {
-    /// Returns the requirements of the route and the clients that meet them, each as a title and its lines.
+    /// Returns the requirements of the route and the clients that meet them, as groups of lines with a title.
     fn needs(&self, gateway: &GatewayFile) -> Vec<(&'static str, Vec<String>)> {
         let all = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(" and ")] };
         let any = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(" or ")] };

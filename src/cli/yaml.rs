@@ -52,7 +52,7 @@ const MAX_TEXT: usize = 4 * document_size::MAX_TEXT;
 /// The maximum nesting depth. A gateway document can be embedded at a depth of about 25 levels.
 pub const MAX_DEPTH: usize = 3 * document_size::MAX_DEPTH;
 
-/// Refuses control characters, which YAML does not allow (YAML 1.2.2 §5.1). The parser stops at NUL, so the content after a NUL
+/// Refuses the control characters that YAML does not allow (YAML 1.2.2 §5.1). The parser stops at NUL, so the content after a NUL
 /// would be ignored silently.
 fn refuse_controls(text: &str) -> Result<(), Problem> {
     let is_control = |c: char| c.is_ascii_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{7f}');

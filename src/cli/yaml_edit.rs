@@ -44,7 +44,7 @@ impl Draft {
     }
 
     /// Sets a member of the mapping at `path` to a string. If the old value is in single quotes, the new value is in single
-    /// quotes too; any other old value is replaced by a value in double quotes.
+    /// quotes too; in place of any other old scalar, the new value is in double quotes.
     pub fn set(&mut self, path: &[PathStep<'_>], key: &str, value: &str) -> Option<()> {
         let file = YamlFile::from_str(&self.text).ok()?;
         let map = mapping(&file, path)?;
@@ -168,7 +168,7 @@ impl Addition {
 
     /// Returns the text in the layout of the entries around the addition; `None` if the layout needs no change. In flow style,
     /// the addition starts a new line if the entry before it starts a line. In block style, blank lines before the addition move
-    /// behind it.
+    /// after it.
     fn laid_out(&self, text: &str, added: usize, meant: &Json) -> Option<String> {
         let line_of = |at: usize| text.get(..at).map(|head| head.rfind('\n').map_or(0, |end| end + 1));
         let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };

@@ -65,7 +65,8 @@ pub fn client_verdicts<'c>(
 }
 
 /// Returns the credential sets with which a client can call a route. For `any_of`, each set has one credential. For `all_of`,
-/// each set has one credential of each required kind, except kinds that the client does not have.
+/// each set has one credential of each required kind, except kinds that the client does not have. If an issuer binds its tokens
+/// to certificates, the set of its token also has the certificate.
 fn credential_sets(
     all_clients: &StandInClients,
     client: &ClientSettings,
