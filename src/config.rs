@@ -120,7 +120,9 @@ fn required_auth(field: &Field<'_>) -> At<Auth> {
 fn default_auth(field: &Field<'_>) -> At<Auth> {
     match Auth::read(field) {
         Some(At { value: Auth::None | Auth::Optional, .. }) => {
-            field.problem("only a route can be open: set `auth: none` or `auth: optional` on the route");
+            field.problem(
+                "only a route can accept requests without credentials: set `auth: none` or `optional` on the route",
+            );
             required_auth(field)
         }
         found => found.unwrap_or_else(|| required_auth(field)),

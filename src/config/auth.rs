@@ -35,8 +35,8 @@ pub enum Sensitivity {
     /// Any credential that the route's `auth` accepts is enough.
     #[default]
     Normal,
-    /// An API key without a second kind of credential is not enough. If the route's `auth` accepts one, the policy compiler
-    /// reports a problem.
+    /// An API key without a second kind of credential is not enough. If the route's `auth` accepts an API key alone, the policy
+    /// compiler reports a problem.
     High,
 }
 
@@ -190,8 +190,8 @@ impl KeyPlace {
     }
 }
 
-/// Reads an authentication scheme (RFC 9110 §11.1). `Basic`, `Digest`, `DPoP` and `Negotiate` are refused, because they already
-/// have another meaning, and a proxy in front of the gateway might process a key after them as that type of credential.
+/// Reads an authentication scheme (RFC 9110 §11.1). Refuses `Basic`, `Digest`, `DPoP` and `Negotiate`, because each of them is
+/// the scheme of another type of credential. A proxy in front of the gateway might read the API key as that type.
 fn read_scheme(field: &Field<'_>) -> Option<String> {
     let scheme = field.text()?;
     let is_token = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');

@@ -10,11 +10,11 @@ use super::schema_keys::bounds as key;
 /// Envoy buffers the bodies of held requests outside of this memory, so they need their own bound.
 #[derive(Clone, Debug)]
 pub struct WorkerBounds {
-    /// The maximum total size, in bytes, of the request bodies that Envoy holds at the same time. `None` means 64 MiB, or the
-    /// largest `max_body_bytes` of a route that holds bodies if that is larger.
+    /// The maximum total size, in bytes, of the request bodies that Envoy holds at the same time. `None` means 64 MiB, or
+    /// more if a route that holds bodies has a larger `max_body_bytes`.
     pub held_body_bytes: Option<At<u64>>,
     /// The maximum total size, in bytes, of the response bodies that Envoy holds at the same time. `None` means 64 MiB, or more
-    /// if the largest mapped response of a route needs more.
+    /// if the `jsonapi` section of a route has a larger `max_bytes`.
     pub held_response_bytes: Option<At<u64>>,
     /// The maximum total size, in bytes, of the copies of request bodies that exist at the same time for checks in `log` mode.
     pub copied_body_bytes: u64,

@@ -41,7 +41,7 @@ pub struct CheckSettings {
 pub enum CheckMode {
     /// The request is refused.
     Enforce,
-    /// The request is forwarded. The audit record contains the reason of the refusal as `would_refuse`.
+    /// The request is forwarded. The audit record contains the reason of the failed check as `would_refuse`.
     Log,
 }
 

@@ -21,7 +21,7 @@ pub struct ClientSettings {
     pub scopes: Option<Vec<At<String>>>,
     /// The permissions of the client, with the same rules as `scopes`.
     pub permissions: Option<Vec<At<String>>>,
-    /// The name of the plan that limits use for the client.
+    /// The name of the client's plan, which a limit uses if it sets `plan_from` to `{ client: plan }`.
     pub plan: Option<At<String>>,
     /// Tags that conditions can use and identity headers can contain.
     pub tags: Vec<String>,
@@ -247,7 +247,8 @@ fn plain(field: &Field<'_>) -> Option<At<String>> {
     Some(text)
 }
 
-/// Returns `true` if a string has at most 200 characters, all of visible ASCII, as a client id must have.
+/// Returns `true` if a string has at most 200 characters, and all of them are visible ASCII. Every client id must be such a
+/// string.
 pub fn is_plain(text: &str) -> bool {
     is_visible(text) && text.len() <= MAX_BYTES
 }

@@ -42,7 +42,7 @@ pub fn read_document(node: &Node) -> (Vec<ClientSettings>, Problems) {
         let mut clients = Vec::new();
         for client in &listed {
             clients.extend(ClientSettings::read(client));
-            // A document with a problem is refused anyway, so reading it to the end would only take time.
+            // The document is refused, and the problems that were found so far are enough for a report.
             if problems.borrow().is_full() {
                 break;
             }

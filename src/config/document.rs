@@ -56,7 +56,7 @@ pub struct Document {
     pub plans: Vec<Plan>,
     /// The rate limits of the document. Routes can have further limits in [`Route::limits`].
     pub limits: Vec<LimitSettings>,
-    /// The service that counts the limits shared by several proxies.
+    /// The service that counts requests for the limits that several proxies share.
     pub rate_limit_service: Option<RateLimitService>,
     /// The response headers that report limits.
     pub limit_headers: LimitHeaders,

@@ -1,7 +1,7 @@
 //! Bounds on the size of a gateway document.
 //!
-//! The bounds are the same for YAML, JSON text and a protobuf `Struct`, so the filter accepts every document that the command
-//! line tool accepts.
+//! The bounds are the same for YAML, JSON text and a protobuf `Struct`. A document that is small enough for the command line tool
+//! is therefore also small enough for the filter.
 
 use super::node::{Node, Value};
 use super::problem::{Place, Problem};
@@ -21,8 +21,8 @@ struct SizeLeft {
     text: usize,
 }
 
-/// Checks a parsed document against all bounds. The parsers accept at least twice [`MAX_DEPTH`], so that this check can report
-/// the location of a value that is nested too deeply.
+/// Checks a parsed document against all bounds. The parsers accept a nesting of at least twice [`MAX_DEPTH`], so that this check
+/// can report the location of a value that is nested too deeply.
 ///
 /// # Errors
 /// The problem contains the first location that exceeds a bound.

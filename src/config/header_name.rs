@@ -39,8 +39,8 @@ fn fold(byte: u8) -> u8 {
 /// Headers that clients may send only in exactly this spelling. They frame or route the message, describe its body, contain
 /// credentials, or are set by proxies.
 ///
-/// Envoy and the gateway read these headers only in this spelling. An upstream might accept another spelling, such as
-/// `content_length`, in which neither Envoy nor the gateway has checked the header.
+/// Envoy and the gateway read these headers only in this spelling. An upstream might also accept another spelling, such as
+/// `content_length`. Neither Envoy nor the gateway would have checked a header with that spelling.
 pub const SINGLE_SPELLING: [&str; 20] = [
     "authorization",
     "connection",

@@ -116,7 +116,7 @@ fn read_source(field: &Field<'_>) -> Option<(TokenSource, bool)> {
     if let (Some(flag), false) =
         (&cross_origin, sources.iter().flatten().any(|source| matches!(source, TokenSource::Cookie(_))))
     {
-        flag.problem("can be set only with `cookie`, because browsers attach no other token by themselves");
+        flag.problem("can be set only with `cookie`, because browsers send no other token automatically");
     }
     let cross_origin = fields.flag(&token_source::INSECURE_CROSS_ORIGIN);
     fields.finish();

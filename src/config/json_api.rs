@@ -63,8 +63,7 @@ impl JsonApiSettings {
     /// Reads the `jsonapi` section of a route.
     pub(super) fn read(field: &Field<'_>) -> Option<JsonApiSettings> {
         if !MAPS_RESPONSES {
-            field
-                .problem("`jsonapi` needs the fuller module: load `portcullis-full.wasm` instead of `portcullis.wasm`");
+            field.problem("`jsonapi` needs the full module: load `portcullis-full.wasm` instead of `portcullis.wasm`");
             return None;
         }
         let fields = field.fields()?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::claim::ClaimPath;
 use super::problem::{At, Place};
 
-/// A named set of windows, to which limits refer by `plan` or `plan_from`.
+/// A named set of windows. Limits refer to it with `plan` or `plan_from`.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The name of the plan.
@@ -103,8 +103,8 @@ pub enum CountedEvents {
     /// All requests.
     #[default]
     Requests,
-    /// Requests with an invalid credential. While a bucket has no event left, the gateway refuses the requests of this bucket
-    /// without verifying their credentials.
+    /// Requests with an invalid credential. While a bucket allows no further event, the gateway refuses the requests of this
+    /// bucket without verifying their credentials.
     FailedAuthentications,
 }
 
@@ -170,6 +170,6 @@ pub enum LimitExclusions {
     Named(Vec<At<String>>),
 }
 
-/// The maximum number of windows in one limit. The counter of each bucket has room for this number, and no known limit needs
-/// more windows.
+/// The maximum number of windows in one limit. The counter of each bucket has room for four windows, and no known limit needs
+/// more.
 pub const MAX_WINDOWS: usize = 4;

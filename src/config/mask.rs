@@ -139,7 +139,7 @@ impl Mask {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
+#[expect(clippy::cast_possible_truncation, reason = "the function returns only the low half")]
 fn low(wide: u128) -> u64 {
     wide as u64
 }

@@ -25,7 +25,7 @@ pub enum Value {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number. Whole numbers are integers, even in a protobuf `Struct`, which contains only doubles.
+    /// A number. A protobuf `Struct` contains only doubles; its whole numbers within ±2^53 become integers.
     Number(serde_json::Number),
     /// A string.
     Text(String),

@@ -10,7 +10,7 @@ use super::schema_keys::permission::BIT;
 /// A domain: a named group of permissions that share one mask.
 #[derive(Clone, Debug)]
 pub struct PermissionDomain {
-    /// The name of the domain, such as `LIC` in the permission `LIC.READ_ORDERS`. Claims contain the same name.
+    /// The name of the domain, such as `LIC` in the permission `LIC.READ_ORDERS`. Token claims use the same name.
     pub name: At<String>,
     /// The permissions of the domain.
     pub permissions: Vec<Permission>,

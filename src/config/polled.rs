@@ -31,8 +31,8 @@ impl PolledSource {
     pub(super) fn read(fields: &Fields<'_>) -> Option<PolledSource> {
         let uri = fields.get("uri");
         let cluster = fields.get("cluster");
-        // In `docs/gateway.schema.json`, these keys of `revocation` refer to those of `clients_from`, so both sections have the
-        // same defaults and bounds.
+        // In `docs/gateway.schema.json`, the polling keys of `revocation` refer to the same keys of `clients_from`, so both
+        // sections have the same defaults and bounds.
         let (poll, stale_for) = (fields.duration(&key::POLL), fields.duration(&key::STALE_FOR));
         let (timeout, wait) = (fields.duration(&key::TIMEOUT), fields.duration(&key::WAIT));
         let uri = match (&uri, &cluster) {
@@ -44,7 +44,7 @@ impl PolledSource {
             (Some(uri), _) => uri.url(),
         };
         if cluster.is_none() {
-            fields.problem("`cluster` is missing: name the Envoy cluster through which the filter fetches `uri`");
+            fields.problem("`cluster` is missing: set it to the Envoy cluster through which the filter fetches `uri`");
         }
         let cluster = cluster.and_then(|f| f.text());
         // The next fetch can start up to a tenth of `poll` late, and it can take as long as `timeout`. The document must stay

@@ -26,9 +26,9 @@ const PSEUDO: [(&str, &str); 3] = [
     (":path", "conditions read the path as `request.path`"),
 ];
 
-/// Headers that never reach the filter, each with the reason or an alternative: Envoy or the generated configuration removes
-/// them. The list omits `te`, `trailer` and `http2-settings`, because Envoy passes them to the filter, and `upgrade`, because
-/// WebSocket handshakes contain it.
+/// Headers that never reach the filter, because Envoy or the generated configuration removes them. The second string is a reason
+/// or an alternative. The list omits `te`, `trailer` and `http2-settings`, because Envoy passes them to the filter. It omits
+/// `upgrade`, because WebSocket handshakes contain it.
 const HIDDEN_HEADERS: [(&str, &str); 8] = [
     ("connection", "Envoy removes it; handshakes have `upgrade`"),
     ("expect", "Envoy answers and removes it"),

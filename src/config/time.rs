@@ -18,7 +18,7 @@ impl Field<'_> {
 }
 
 /// Parses a point in time such as `2026-03-01T10:00:00Z` and returns the seconds since the Unix epoch. Returns `None` if the
-/// string is not a time in UTC.
+/// string is not a time in UTC, or if the time is before 1970.
 pub fn rfc3339(text: &str) -> Option<u64> {
     let (date, time) = text.strip_suffix(['Z', 'z'])?.split_once(['T', 't'])?;
     let ([year, month, day], [hour, minute, second]) = (numbers(date, '-', [4, 2, 2])?, numbers(time, ':', [2, 2, 2])?);
@@ -28,7 +28,7 @@ pub fn rfc3339(text: &str) -> Option<u64> {
     Some(Date { year, month, day }.days()? * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
-/// Parses three numbers that `mark` separates, each with exactly the given number of digits.
+/// Parses three numbers that the character `mark` separates. Each must have exactly the given number of digits.
 fn numbers(text: &str, mark: char, digits: [usize; 3]) -> Option<[u64; 3]> {
     let mut parts = text.split(mark);
     let mut next = |digits: usize| {

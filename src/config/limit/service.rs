@@ -29,7 +29,7 @@ pub struct SharedSettings {
     pub on_failure: OnFailure,
     /// The maximum number of hits that one call reserves; `None` means a twentieth of the limit that the service reports.
     pub most: Option<u32>,
-    /// The time for which a reservation should be enough at the present rate of requests.
+    /// The time for which a reservation should be enough at the current rate of requests.
     pub lasting: Duration,
 }
 

@@ -189,8 +189,8 @@ mod tests {
             (vec![any(&["key"])], Some("`key` is not accepted here")),
             (vec![auth(json!({}))], Some("expected exactly one of `any_of` and `all_of`")),
             (vec![auth(json!({ "any_of": ["token"], "all_of": ["token"] }))], Some("expected exactly one of `any_of`")),
-            (vec![("/auth", json!("none"))], Some("only a route can be open")),
-            (vec![("/auth", json!("optional"))], Some("only a route can be open")),
+            (vec![("/auth", json!("none"))], Some("only a route can accept requests without credentials")),
+            (vec![("/auth", json!("optional"))], Some("only a route can accept requests without credentials")),
             (
                 vec![("/auth", json!({ "any_of": ["api_key"] })), high.clone()],
                 Some("an API key alone opens this route"),
