@@ -94,8 +94,8 @@ impl Gateway {
         Gateway::build(policy, shared, true)
     }
 
-    /// Creates a gateway that fetches no documents, because another gateway with the same policy fetches them. The host passes
-    /// the documents that requests wait for to [`Polled::mark_wanted`] of the other gateway.
+    /// Creates a gateway that fetches no documents, because another gateway with the same policy fetches them. For each document
+    /// that a request waits for, the host calls [`Polled::mark_wanted`] of the other gateway.
     pub fn without_fetches(policy: Arc<Policy>, shared: &dyn SharedData) -> Gateway {
         Gateway::build(policy, shared, false)
     }
@@ -136,8 +136,8 @@ impl Gateway {
     }
 
     /// Returns the interval at which the host must call [`Gateway::on_tick`]; `None` if it has not changed since the last call.
-    /// Always returns `None` if the policy polls no documents, uses no rate limit service and holds no bodies, because it then
-    /// needs no ticks.
+    /// Always returns `None` if the policy polls no documents, uses no rate limit service and holds no bodies, because the
+    /// gateway then needs no ticks.
     pub fn next_tick(&self) -> Option<Duration> {
         let period = self.tick.take()?;
         let polls = self.memory.borrow().polled.plans().next().is_some();
@@ -259,8 +259,8 @@ impl Gateway {
         silent
     }
 
-    /// Adds to `outcome` up to [`MAX_WOKEN`] requests that timed out, or for whose awaited result `come` returns `true`. If more
-    /// requests are due, the next ticks wake them.
+    /// Adds up to [`MAX_WOKEN`] due requests to `outcome`. A request is due if its wait timed out, or if `come` returns `true`
+    /// for its awaited result. If more requests are due, the next ticks wake them.
     fn wake(
         &self,
         now: Duration,
@@ -285,7 +285,7 @@ fn log(level: Level, text: String) -> Command {
     Command::Log(level, text)
 }
 
-/// The normal tick period. A worker starts to use a document that another worker fetched after at most this time.
+/// The normal tick period. Within this time, a worker starts to use a document that another worker has fetched.
 const TICK: Duration = Duration::from_millis(100);
 /// The tick period while more requests or calls are due than one event may handle.
 const FAST_TICK: Duration = Duration::from_millis(2);

@@ -125,7 +125,7 @@ impl BodyState {
         self.received_before = stream.received_bytes();
     }
 
-    /// Returns `true` if Envoy has received more bytes of the request, but has reported no part of its body. With
+    /// Returns `true` if Envoy has received bytes since [`BodyState::note_received`], but has reported no part of the body. With
     /// `allow_on_headers_stop_iteration: false`, Envoy does not report the body while it holds the headers (envoy-facts §2.7), so
     /// the body could never be checked.
     pub fn is_withheld(&self, stream: &dyn RequestFacts) -> bool {

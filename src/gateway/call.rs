@@ -46,8 +46,8 @@ pub enum CallRequest {
 
 /// The result of a call.
 pub enum Answer<'a> {
-    /// The host could not start the call, because the cluster is unknown. A gRPC call also cannot start if the cluster has no
-    /// healthy endpoint or too many calls.
+    /// The host could not start the call. The cluster of the call is unknown or, for a gRPC call, has no healthy endpoint or too
+    /// many calls.
     NotStarted,
     /// An HTTP response, or the failure of an HTTP call.
     Http(&'a dyn HttpResponse),

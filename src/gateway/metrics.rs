@@ -141,8 +141,8 @@ impl Count {
         }
     }
 
-    /// Returns a name for a counter without labels that counts this event: the name of the metric, followed by `;label=value` for
-    /// each label. A missing value is written as `none`.
+    /// Returns the name of the counter for this event, for hosts whose counters have no labels. It is the name of the metric,
+    /// followed by `;label=value` for each label. A missing value is written as `none`.
     pub fn statistic(&self) -> String {
         let (metric, values) = self.labelled();
         let mut name = metric.name.to_string();

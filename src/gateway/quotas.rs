@@ -90,7 +90,7 @@ impl QuotaCalls {
 /// cluster, by default 1024 requests, and a call beyond this limit fails.
 const MAX_CALLS: usize = 100;
 
-/// The time after the timeout of a call for which a worker still expects the result. After that, the call no longer counts as
+/// After the timeout of a call, the worker expects the result for this additional time. After that, the call no longer counts as
 /// running.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 

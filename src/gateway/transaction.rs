@@ -121,8 +121,8 @@ impl Transaction {
         match self.stage {
             Stage::Forwarded => Flow::Continue,
             // With `Pause`, the proxy replies with 413 if the body exceeds its buffer (envoy-facts §2.7). With `PauseWhole`, it
-            // stops reading from the client instead, but does not report the body. So only routes that may hold bodies for checks
-            // use `Pause`.
+            // stops reading from the client instead, but does not report the body. A waiting request therefore uses `Pause` only
+            // if its route may hold the body for checks.
             Stage::Waiting(_) if !self.progress.may_hold_body() => Flow::PauseWhole,
             Stage::New | Stage::Waiting(_) | Stage::Inspecting | Stage::Replied => Flow::Pause,
         }

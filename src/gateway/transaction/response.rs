@@ -1,4 +1,4 @@
-//! The events of the response.
+//! Handles the events of a response: its headers, its body and its trailers.
 
 use std::time::Duration;
 
@@ -228,8 +228,8 @@ mod tests {
         assert_eq!(fixture.transaction.response_flow(), Flow::Continue);
     }
 
-    /// The upstream has already performed the request. For a method that is not safe, a client that obeys `Retry-After` would
-    /// repeat its effect.
+    /// The upstream has already performed the request. If the method is not safe, a client that obeys `Retry-After` would cause
+    /// the effect of the request again.
     #[test]
     fn a_full_worker_asks_only_for_repetitions_of_safe_methods() {
         for (method, status) in [("GET", 503), ("POST", 502)] {
