@@ -3,8 +3,8 @@
 use crate::policy::request::well_formed_id;
 
 /// Returns the id of a request that ended before the gateway decided it. `id` is the id that Envoy assigned; it is empty if Envoy
-/// could not parse the request. The result then consists of the connection and the time of the request, in milliseconds since the
-/// Unix epoch. With the generated configuration, Envoy's reply contains the same id.
+/// could not parse the request. The result then consists of the id of the connection, and of the time of the request in
+/// milliseconds since the Unix epoch. With the generated configuration, Envoy's reply contains the same id.
 pub fn known_id(id: &[u8], connection: u64, millis: u64) -> String {
     match well_formed_id(id) {
         Some(id) => id.to_string(),

@@ -1,6 +1,7 @@
 //! The host for proxy-wasm, the interface between Envoy and wasm modules.
 //!
-//! Only this module uses proxy-wasm. It contains no policy: the [`gateway`](crate::gateway) decides about each request.
+//! Apart from the entry point in `lib.rs`, only this module uses proxy-wasm. It contains no policy: the
+//! [`gateway`](crate::gateway) decides each request.
 
 mod commands;
 mod host;

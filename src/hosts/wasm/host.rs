@@ -1,8 +1,8 @@
-//! Safe wrappers for the functions of Envoy. Only this file and the files in `host` may contain `unsafe` code.
+//! Safe wrappers for the functions of Envoy. In the wasm host, only this file and the files in `host` contain `unsafe` code.
 //!
 //! The `proxy_wasm` crate has wrappers too. This file replaces those that the filter calls often, because they allocate more
 //! memory, and because they panic on an unexpected status or byte. A panic would stop the wasm VM of the worker (envoy-facts
-//! §0.4, §0.7, §0.8). The wrappers in this file return `None`, `false` or an empty value instead.
+//! §0.4, §0.7, §0.8). The replacements in this file return `None`, `false` or an empty value instead.
 
 #![expect(unsafe_code, reason = "Envoy uses raw pointers; each block explains why it is sound")]
 
@@ -97,7 +97,7 @@ pub fn remove_header(map: Map, name: &str) -> bool {
 }
 
 /// Returns a property of the current request or connection. A NUL character separates the parts of the path. Envoy does not
-/// distinguish an empty value from an absent one (envoy-facts §2.8), so the caller must not either.
+/// distinguish an empty value from an absent one (envoy-facts §2.8), so the caller must treat both as absent.
 pub fn property(path: &str) -> Option<Vec<u8>> {
     // SAFETY: the path is a live slice; `take` explains the rest.
     take(|data, size| unsafe { ffi::proxy_get_property(path.as_ptr(), path.len(), data, size) })

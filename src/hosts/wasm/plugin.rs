@@ -17,8 +17,8 @@ use crate::gateway::{Gateway, GatewayEffects};
 use crate::hosts::configuration;
 use crate::policy::limits::rate_limit_client::wire;
 
-/// A plugin with one version of its configuration. All requests that started with this version share the value, even after Envoy
-/// configures the plugin again.
+/// A plugin with one version of its configuration. All requests that started with this version share this `Plugin`, even after
+/// Envoy configures the plugin again.
 pub struct Plugin {
     /// The gateway that runs the policy of this configuration.
     pub gateway: Gateway,
@@ -80,9 +80,9 @@ impl Plugin {
     }
 
     /// Starts the calls that are due, in the callback of `request`. If Envoy cannot start a call, only `request` is decided now.
-    /// The other requests that wait for the call are decided at the next tick. Envoy keeps only one flag per VM for "a reply was
-    /// sent". If this callback refused another request, Envoy would apply the flag to `request`, and would hold `request`
-    /// forever.
+    /// The other requests that wait for the call are decided at the next tick. Envoy keeps only one flag for each VM, which
+    /// records that a reply was sent. If this callback refused another request, Envoy would apply the flag to `request`, and
+    /// would hold `request` forever.
     pub fn start_calls_of(&self, request: StreamId, wake: &dyn Fn(StreamId)) {
         self.start_calls(0, Some(request), wake);
     }

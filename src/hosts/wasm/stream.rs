@@ -104,7 +104,7 @@ impl Stream {
         }
     }
 
-    /// Finishes a held response without its body, after Envoy has not reported a part of the body in time.
+    /// Finishes a held response without its body, because Envoy reported no part of the body in time.
     pub fn end_silent_response(&self) {
         if host::act_for(self.context) {
             self.handle(|transaction, plugin, host| transaction.on_silent_response(&plugin.gateway, host));
