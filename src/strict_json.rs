@@ -83,7 +83,7 @@ pub struct Bounds {
     pub values: usize,
 }
 
-/// Parses one JSON value like [`parse`], but within other bounds. Use [`read`] to keep numbers as written.
+/// Parses one JSON value like [`parse`], but within the given bounds. Use [`read`] to keep numbers as written.
 pub fn parse_within(bytes: &[u8], bounds: Bounds) -> Result<Value, Malformed> {
     read(bytes, bounds)?.into_value().ok_or(Malformed::OutOfRange)
 }

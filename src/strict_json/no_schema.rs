@@ -40,7 +40,7 @@ impl Library {
     /// # Errors
     /// Always returns an error, which asks the operator to load `portcullis-full.wasm`.
     pub fn compile(&mut self, address: &str) -> Result<Schema, Vec<SchemaFault>> {
-        let message = "a JSON Schema needs the fuller module: load `portcullis-full.wasm` instead of `portcullis.wasm`";
+        let message = "a JSON Schema needs the full module: load `portcullis-full.wasm` instead of `portcullis.wasm`";
         Err(vec![SchemaFault { address: address.to_string(), pointer: String::new(), message: message.to_string() }])
     }
 }

@@ -1,6 +1,6 @@
 //! A JSON number that is stored as written, and compared and divided without rounding.
 //!
-//! No operation allocates memory. The time of an operation is linear in the length of the text, whatever the exponent is.
+//! A comparison or a division allocates no memory. Its time is linear in the length of the texts, whatever the exponents are.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -42,7 +42,7 @@ impl<'t> Number<'t> {
         }
         let Some(modulus) = unit.digits_as_integer().filter(|modulus| *modulus != 0) else { return false };
         // If the last digit of the unit has a higher power of ten than the last digit of the value, the value is not a multiple.
-        // For example, 12 is not a multiple of 30, because its last digit is not 0.
+        // For example, 12 is not a multiple of 30, because the last digit of 12 is not 0.
         let Ok(shift) = u64::try_from(value.lowest_power() - unit.lowest_power()) else { return false };
         let rest = value.digits().fold(0, |rest, digit| (rest * 10 + u128::from(digit)) % modulus);
         (rest * power_of_ten(shift, modulus)).is_multiple_of(modulus)
@@ -171,7 +171,8 @@ fn saturated(exponent: &str) -> i64 {
     if negative { -size } else { size }
 }
 
-/// Returns 10^`exponent` modulo `modulus`, which must be below 2^64. Uses repeated squaring.
+/// Returns the remainder of 10^`exponent` after a division by `modulus`, which must be below 2^64. Each round of the loop squares
+/// `base`, so one round is enough for each bit of the exponent.
 fn power_of_ten(mut exponent: u64, modulus: u128) -> u128 {
     let (mut result, mut base) = (1 % modulus, 10 % modulus);
     while exponent > 0 {

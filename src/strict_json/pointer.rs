@@ -29,7 +29,8 @@ impl fmt::Display for Pointer {
     }
 }
 
-/// Parses a pointer to member names and list indexes, with `~1` and `~0` decoded. The empty pointer refers to the whole document.
+/// Splits a pointer into member names and list indexes, with `~1` and `~0` decoded. The empty pointer refers to the whole
+/// document.
 ///
 /// # Errors
 /// Returns the reason why the text is not a pointer (RFC 6901 §3).

@@ -19,7 +19,7 @@ impl Vocabularies {
     /// Returns the vocabularies that the metaschema with the address `named` declares.
     pub fn of(named: &str, metaschema: Option<&Value>) -> Result<Vocabularies, String> {
         let Some(metaschema) = metaschema else {
-            return Err(format!("`{named}` is no dialect that is supported here (accepted: {STANDARD})"));
+            return Err(format!("`{named}` is not a supported dialect (accepted: {STANDARD})"));
         };
         let Some(vocabularies) = metaschema.get("$vocabulary").and_then(Value::as_object) else {
             return Ok(Vocabularies::standard());

@@ -229,7 +229,7 @@ impl<'s> Judge<'s> {
         self.program.node(id).is_some_and(SchemaNode::takes_nothing)
     }
 
-    /// Subtracts `steps` from the steps that are left. Returns `false` if there were fewer.
+    /// Subtracts `steps` from the steps that are left. Returns `false` if fewer steps were left.
     fn spend(&mut self, steps: u64) -> bool {
         match self.steps_left.checked_sub(steps) {
             Some(left) => self.steps_left = left,
@@ -273,8 +273,8 @@ impl<'s> Judge<'s> {
     }
 }
 
-/// Returns the number of parts of a value, from which the bound on the steps is computed. Every value and every member name is a
-/// part. A string, a number or a name counts as one more part for every 16 bytes.
+/// Returns the number of parts of a value, which determines the bound on the steps. Every value and every member name is a part.
+/// A string, a number or a name counts as one more part for every 16 bytes.
 fn weight(value: &Json<'_>) -> u64 {
     let text = |text: &str| 1 + size(text.len()) / 16;
     match value {
@@ -287,8 +287,8 @@ fn weight(value: &Json<'_>) -> u64 {
 }
 
 /// The number of steps that every validation may use, whatever the size of the value is. Together with [`STEPS_FOR_EACH_PART`],
-/// this is far more than a typical schema needs, in which one member of the value decides which branch of `anyOf` or `oneOf`
-/// applies.
+/// this is far more than a typical schema needs. In a typical schema, one member of the value decides which branch of `anyOf` or
+/// `oneOf` applies.
 const STEPS: u64 = 100_000;
 /// The number of additional steps for each part of the value.
 const STEPS_FOR_EACH_PART: u64 = 100;

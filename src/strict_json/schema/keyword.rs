@@ -29,7 +29,7 @@ pub(super) enum Keyword {
     MinProperties(u64),
     MaxProperties(u64),
     Required(Vec<String>),
-    /// The member names of `dependentRequired`, each with the names that must be present if the member is.
+    /// The member names of `dependentRequired`, each with the names of the members that it requires.
     DependentRequired(Vec<(String, Vec<String>)>),
     PropertyNames(SchemaNodeId),
     Members(ObjectMembers),

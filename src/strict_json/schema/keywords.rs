@@ -261,7 +261,7 @@ fn count(location: &mut SchemaLocation<'_, '_>, keyword: &str, value: &Value) ->
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "whole and not negative; what is beyond u64 is its largest"
+        reason = "an integer that is not negative; a larger value becomes `u64::MAX`"
     )]
     let real = || number.and_then(serde_json::Number::as_f64).filter(|real| *real >= 0.0).map(|real| real as u64);
     let count = number.and_then(serde_json::Number::as_u64).or_else(real);

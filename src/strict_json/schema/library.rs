@@ -108,7 +108,7 @@ impl Library {
         number
     }
 
-    /// Returns the target of a reference in the resource with this index. The error describes a reference without a target.
+    /// Returns the target of a reference in the resource with this index. If there is no target, the error says why.
     pub(super) fn target(&mut self, resource: usize, reference: &str) -> Result<ReferenceTarget, String> {
         let (address, fragment) = split(reference);
         let base = self.resources.get(resource).map(|resource| resource.address.as_str()).unwrap_or_default();

@@ -19,7 +19,7 @@ pub(super) struct SchemaNode {
     pub resource: usize,
     /// The keywords of the schema, in the order of application.
     pub keywords: Vec<Keyword>,
-    /// Whether no keyword of the schema applies another schema, so that the schema is cheap to apply.
+    /// Whether the schema is cheap to apply, because none of its keywords applies another schema.
     pub is_cheap: bool,
 }
 

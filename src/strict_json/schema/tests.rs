@@ -113,7 +113,7 @@ fn all_faults_of_schemas_are_reported_with_their_places() {
         (json!({ "$defs": { "a": { "$anchor": "x" }, "b": { "$anchor": "x" } } }), "the anchor `x` is declared twice"),
         (
             json!({ "$schema": "http://json-schema.org/draft-07/schema#" }),
-            "/$schema: `http://json-schema.org/draft-07/schema#` is no dialect",
+            "/$schema: `http://json-schema.org/draft-07/schema#` is not a supported dialect",
         ),
         (json!({ "$ref": "#" }), ": this schema applies itself to the same value again"),
         (json!({ "anyOf": [{ "$ref": "#/$defs/a" }], "$defs": { "a": { "not": { "$ref": "#" } } } }), "applies itself"),

@@ -29,7 +29,7 @@ fn refused_whole() -> Result<()> {
     let started = Gate::with_changes(&servers.policy(), |config| give(config, &policy));
     let Err(refused) = started else { bail!("Envoy started with a document whose schemas the module cannot check") };
     let said = format!("{refused:#}");
-    let place = "configuration refused: routes[4].checks.json.schema: a JSON Schema needs the fuller module";
+    let place = "configuration refused: routes[4].checks.json.schema: a JSON Schema needs the full module";
     ensure!(said.contains(place), "the log does not contain the reason: {said}");
     Ok(())
 }
