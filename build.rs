@@ -102,7 +102,9 @@ fn bounded(kind: &str, least: &str, most: &str, default: Option<String>) -> (Str
 /// Returns the code of a `Duration` that the schema contains as a number of seconds.
 fn seconds(number: &Value) -> Result<String, String> {
     let millis = number.as_f64().map(|seconds| (seconds * 1_000.0).round());
-    millis.map(|millis| format!("Duration::from_millis({millis:.0})")).ok_or_else(|| format!("`{number}` is no number"))
+    millis
+        .map(|millis| format!("Duration::from_millis({millis:.0})"))
+        .ok_or_else(|| format!("`{number}` is not a number"))
 }
 
 /// Returns the code of a `Duration` that the schema contains as a string such as `30s`; `None` if the string is malformed.

@@ -11,11 +11,11 @@ pub struct Message<'b>(pub &'b [u8]);
 pub enum Wire<'b> {
     /// The wire type of integers, booleans and enum values.
     Varint(u64, u64),
-    /// The wire type of values with eight bytes, such as `double`.
+    /// The wire type of values with eight bytes, such as `double`. The variant contains the bits of the value.
     Fixed64(u64, u64),
     /// The wire type of strings, bytes and nested messages.
     Bytes(u64, &'b [u8]),
-    /// The wire type of values with four bytes, such as `float`. The value is not kept.
+    /// The wire type of values with four bytes, such as `float`. The variant contains the bits of the value.
     Fixed32(u64, u32),
 }
 
