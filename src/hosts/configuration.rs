@@ -4,7 +4,8 @@ use crate::config::source;
 use crate::gateway::Gateway;
 use crate::policy::Policy;
 
-/// Parses and compiles a configuration. Secrets are environment variables of the process, or of the VM for wasm.
+/// Parses and compiles a configuration. Its form depends on the host (envoy-facts §2.1, §5.16). Secrets are environment variables
+/// of the process, or of the VM for wasm.
 ///
 /// # Errors
 /// Returns one line for each problem.

@@ -35,7 +35,7 @@ fn stats_tags() -> Vec<Value> {
 }
 
 /// Returns the runtime settings for a dynamic module. They remove the prefix `envoy_dynamicmodulescustom_` from its metrics in
-/// Prometheus, so that these have the same names as the metrics of the wasm module.
+/// Prometheus, so that these have the same names as the metrics of the wasm module (envoy-facts §5.5).
 fn runtime() -> Value {
     let flags = json!({ "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": true });
     json!({ "layers": [{ "name": "portcullis", "static_layer": flags }] })

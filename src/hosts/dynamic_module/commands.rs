@@ -16,7 +16,8 @@ pub struct CommandTarget {
     plugin: Arc<SharedPlugin>,
     /// Envoy's object; `None` after Envoy has destroyed it.
     envoy: Cell<Option<EnvoyStream>>,
-    /// The audit record for the access log. It is written once at the end, because Envoy before 1.40 does not replace a value.
+    /// The audit record for the access log. It is written once at the end, because Envoy 1.38 does not replace a value
+    /// (envoy-facts §5.14).
     record: RefCell<Option<Vec<u8>>>,
 }
 
@@ -102,7 +103,7 @@ fn edit(envoy: EnvoyStream, map: Map, edits: &[HeaderEdit]) {
 }
 
 /// Sends a reply. A gRPC client receives a gRPC status and a short message instead of the body (envoy-facts §2.5). Envoy itself
-/// would send the gRPC status 0, which means success, so the status is among the headers.
+/// would send the gRPC status 0, which means success, so the status is among the headers (envoy-facts §5.12).
 fn send(envoy: EnvoyStream, reply: &Reply) {
     let status = reply.grpc.as_ref().map(|(status, _)| status.to_string());
     let mut headers: Vec<(&str, &str)> = reply.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
@@ -111,8 +112,8 @@ fn send(envoy: EnvoyStream, reply: &Reply) {
     envoy.reply(&LocalReply { status: reply.status, details: reply.details, headers: &headers, body });
 }
 
-/// Returns the key of a value in the filter state. Envoy adds the same prefix to the keys of wasm modules, so the access log is the
-/// same for both hosts.
+/// Returns the key of a value in the filter state. Envoy adds the same prefix to the keys of wasm modules, so the access log is
+/// the same for both hosts (envoy-facts §5.14).
 fn filter_state(name: &str) -> String {
     format!("wasm.{name}")
 }

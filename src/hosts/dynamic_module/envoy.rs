@@ -1,7 +1,7 @@
 //! Safe wrappers for the functions of Envoy.
 //!
-//! The wrappers return a fallback value if Envoy has no such object any more. They never write a header with a line break or a NUL
-//! character: Envoy would write it as it is, and the rest of the value would be another header.
+//! The wrappers return a fallback value if Envoy has no such object any more. They never write a header with a line break or a
+//! NUL character: Envoy would write it as it is, and the rest of the value would be another header (envoy-facts §5.13).
 
 #![expect(unsafe_code, reason = "Envoy uses raw pointers; each block explains why it is sound")]
 

@@ -58,7 +58,7 @@ pub fn add(plugin: Arc<SharedPlugin>, gateway: Gateway) {
     });
 }
 
-/// Removes a plugin. Does nothing on another thread than the main thread; [`add`] then removes it later.
+/// Removes a plugin. Does nothing on another thread than the main thread (envoy-facts §5.4); [`add`] then removes it later.
 pub fn remove(plugin: &SharedPlugin) {
     let removed = PLUGINS.with_borrow_mut(|plugins| {
         let place = plugins.iter().position(|one| std::ptr::eq(&*one.plugin, plugin));

@@ -80,7 +80,7 @@ impl SharedPlugin {
         Some((Arc::new(plugin), gateway))
     }
 
-    /// Marks the configuration as destroyed. Envoy destroys it after the last of its streams.
+    /// Marks the configuration as destroyed. Envoy destroys it after the last of its streams (envoy-facts §5.4).
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
     }

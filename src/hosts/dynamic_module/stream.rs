@@ -83,7 +83,7 @@ impl Stream {
         });
     }
 
-    /// Returns the result of the hook for the request's headers.
+    /// Returns the result of the hook for the request's headers (envoy-facts §5.8).
     pub fn request_status(&self) -> u32 {
         match self.flow() {
             Flow::Continue => status::CONTINUE,
@@ -117,7 +117,7 @@ impl Stream {
         }
     }
 
-    /// Records that Envoy or a filter made the response, with Envoy's response code details.
+    /// Records that Envoy or a filter made the response, with Envoy's response code details (envoy-facts §5.10).
     pub fn handle_local_reply(&self, details: &[u8]) {
         // Envoy itself replaces spaces in the details that access logs print.
         *self.local_reply.borrow_mut() = String::from_utf8_lossy(details).replace(' ', "_");
@@ -170,7 +170,8 @@ impl Stream {
         self.handle(|transaction, plugin, host| transaction.on_silent_response(&plugin.gateway, host));
     }
 
-    /// Handles the end of the request, before Envoy writes its access log. Counts the request, and writes its audit record.
+    /// Handles the end of the request, before Envoy writes its access log (envoy-facts §5.14). Counts the request, and writes its
+    /// audit record.
     pub fn complete(&self) {
         let Some(envoy) = self.envoy() else { return };
         let end = || RequestEnd {
@@ -229,7 +230,8 @@ impl Stream {
         self.target.perform(commands);
     }
 
-    /// Returns Envoy's response code details. Before version 1.40, Envoy reports only those of local replies.
+    /// Returns Envoy's response code details. They are those of local replies, because Envoy has no attribute for the others
+    /// before version 1.40.
     fn response_details(&self) -> String {
         let local_reply = self.local_reply.borrow();
         match (local_reply.is_empty(), self.has_response.get()) {

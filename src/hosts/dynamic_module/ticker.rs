@@ -1,4 +1,4 @@
-//! The thread that wakes the main thread and the workers, because Envoy has no timer for filters.
+//! The thread that wakes the main thread and the workers, because Envoy has no timer for filters (envoy-facts §5.6).
 
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;

@@ -1,8 +1,8 @@
 //! The part of Envoy's dynamic module ABI that this host uses: types, numbers, and the functions of Envoy.
 //!
 //! The declarations are those of `source/extensions/dynamic_modules/abi/abi.h` in Envoy 1.38 (ABI version `v0.1.0`), which Envoy
-//! 1.39 and 1.40 still support. The functions are looked up by name when Envoy loads the module. If they were linked, an Envoy
-//! without one of the optional functions could not load the module at all.
+//! 1.39 and 1.40 still support (envoy-facts §5.1). The functions are looked up by name when Envoy loads the module. If they were
+//! linked, an Envoy without one of the optional functions could not load the module at all (envoy-facts §5.2).
 
 #![expect(unsafe_code, reason = "function pointers are looked up by name; each block explains why it is sound")]
 
@@ -180,7 +180,7 @@ functions! {
         http_filter_increment_counter(StreamPtr, usize, *const Buffer, usize, u64) -> u32;
     }
     optional {
-        // Since Envoy 1.39.
+        // Since Envoy 1.39 (envoy-facts §5.5).
         http_filter_config_increment_counter(ConfigPtr, usize, *const Buffer, usize, u64) -> u32;
         // Since Envoy 1.40. Only its existence matters.
         log_v2(u32, Buffer, Buffer, u32);

@@ -58,8 +58,8 @@ impl EnvoyStream {
         found
     }
 
-    /// Returns the parts of a body, without counting any byte twice. If another filter held the body and released it, the part
-    /// that the hook reports is the held body.
+    /// Returns the parts of a body, without counting any byte twice. If the body was held as a whole and released, the part that
+    /// the hook reports is the held body (envoy-facts §5.9).
     fn parts(self, body: BodyKind) -> impl Iterator<Item = BodyPart> {
         let (buffered, received) = body.parts();
         let is_same = FUNCTIONS.get().is_some_and(|envoy| {

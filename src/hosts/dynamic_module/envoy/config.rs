@@ -32,7 +32,7 @@ impl EnvoyConfig {
     }
 
     /// Defines a counter and returns its id; `None` if Envoy refuses it. Envoy accepts new counters only while it loads the
-    /// configuration.
+    /// configuration (envoy-facts §5.5).
     pub fn define_counter(self, name: &str, labels: &[&str]) -> Option<usize> {
         let envoy = FUNCTIONS.get()?;
         let labels: Vec<Buffer> = labels.iter().map(|label| buffer(label.as_bytes())).collect();
@@ -55,7 +55,7 @@ impl EnvoyConfig {
     }
 
     /// Starts an HTTP call through a cluster and returns its id. Returns `None` if Envoy cannot start it: the cluster does not
-    /// exist, has no healthy endpoint, or has too many calls.
+    /// exist, has no healthy endpoint, or has too many calls (envoy-facts §5.7).
     pub fn call(self, cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout: Duration) -> Option<u64> {
         let envoy = FUNCTIONS.get()?;
         let header =

@@ -44,7 +44,7 @@ pub fn start(functions: Functions) {
     log(Level::Info, &format!("portcullis {} is loaded for {}", env!("CARGO_PKG_VERSION"), functions.envoy()));
 }
 
-/// Loads a configuration. Returns null if it has a problem.
+/// Loads a configuration, once for all workers. Returns null if it has a problem (envoy-facts §5.3).
 #[unsafe(no_mangle)]
 pub extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
     config: ConfigPtr,

@@ -1,6 +1,7 @@
 //! The hooks of streams. Each hook passes its event to a stream.
 //!
-//! A panic must not leave a hook, because it would end Envoy. Every hook therefore runs in a guard, which refuses the request.
+//! A panic must not leave a hook, because it would end Envoy (envoy-facts §5.15). Every hook therefore runs in a guard, which
+//! refuses the request.
 
 #![expect(unsafe_code, reason = "Envoy passes raw pointers; each block explains why it is sound")]
 
@@ -87,7 +88,7 @@ stream_hooks! {
         or status::STOP_TRAILERS, |stream| worker::handle(stream, |stream| stream.handle_response_trailers());
 }
 
-/// Records the details of a local reply. Envoy calls this hook before it reports the headers of the reply.
+/// Records the details of a local reply. Envoy calls this hook before it reports the headers of the reply (envoy-facts §5.10).
 ///
 /// # Safety
 /// `stream` must be the result of [`envoy_dynamic_module_on_http_filter_new`], and `details` must be valid.
@@ -164,7 +165,7 @@ unused_hooks! {
 unsafe fn in_stream(envoy: StreamPtr, stream: *const c_void, stop: u32, hook: impl FnOnce(&Rc<Stream>) -> u32) -> u32 {
     // SAFETY: the caller guarantees that the pointer is valid.
     let Some(stream) = (unsafe { shared(stream) }) else {
-        // The stream could not be created. Envoy would crash if its hook had returned no stream and reported no reply.
+        // The stream could not be created. Envoy before 1.40 calls its other hooks all the same (envoy-facts §5.15).
         guard((), || {
             // SAFETY: the caller guarantees that the pointer is valid.
             let envoy = unsafe { EnvoyStream::new(envoy) };
@@ -185,7 +186,7 @@ unsafe fn in_stream(envoy: StreamPtr, stream: *const c_void, stop: u32, hook: im
 }
 
 /// Returns another reference to a stream, so that it lives until the hook ends: Envoy before 1.40 destroys a stream inside of the
-/// function that sends a reply. Returns `None` for a stream that could not be created.
+/// function that sends a reply (envoy-facts §5.11). Returns `None` for a stream that could not be created.
 ///
 /// # Safety
 /// `stream` must be the result of [`envoy_dynamic_module_on_http_filter_new`].

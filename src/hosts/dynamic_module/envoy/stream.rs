@@ -70,7 +70,8 @@ impl EnvoyStream {
         found.then(|| unsafe { bytes(&value) }.to_vec())
     }
 
-    /// Replaces all headers with this name by one header. A value that is not valid in HTTP only removes them.
+    /// Replaces all headers with this name by one header. A value that is not valid in HTTP only removes them. So does an empty
+    /// value, because Envoy does not add a header with an empty value (envoy-facts §5.13).
     pub fn set_header(self, map: Map, name: &str, value: &[u8]) {
         if value.is_empty() || !is_valid_value(value) {
             self.remove_header(map, name);
