@@ -45,18 +45,19 @@ fn every_document_compiles() -> Result<()> {
 /// A `yaml filter` block is an entry of `http_filters`. Envoy loads it, and the filter checks the configuration in it.
 #[test]
 fn envoy_loads_every_filter_entry() -> Result<()> {
-    let module = envoy::module()?;
+    let [wasm, library] = [envoy::Host::Wasm, envoy::Host::DynamicModule].map(envoy::module_of);
+    let (wasm, library) = (wasm?.display().to_string(), library?.display().to_string());
     let mut loaded = 0;
     for block in blocks()?.iter().filter(|block| block.info == "yaml filter") {
-        let text = block.text.replace("dist/portcullis.wasm", &module.display().to_string());
+        let text = block.text.replace("dist/portcullis.wasm", &wasm).replace("dist/libportcullis.so", &library);
         envoy::validate(&around(&text)?, &[]).map_err(|said| anyhow::anyhow!("{}: {said}", block.place))?;
         let refused = envoy::validate(&around(&text.replace("\"1.0\"", "\"9.9\""))?, &[]);
         ensure!(refused.is_err(), "{}: a document of another version is accepted", block.place);
         loaded += 1;
     }
     ensure!(
-        loaded == 2,
-        "expected two filter entries in the README, one with Struct and one with StringValue; found {loaded}"
+        loaded == 3,
+        "expected three filter entries in the README: wasm with Struct, wasm with StringValue, dynamic module; found {loaded}"
     );
     Ok(())
 }
