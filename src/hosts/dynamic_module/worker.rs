@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -109,9 +110,11 @@ impl PluginStreams {
 
     fn with_sleeping(&self, id: StreamId, act: impl Fn(&Stream)) {
         let known = self.sleeping.borrow().get(&id).cloned();
-        if let Some(stream) = known {
-            act(&stream);
-            self.update(&stream);
+        let Some(stream) = known else { return };
+        // A panic must not keep the other requests of this hook asleep.
+        match panic::catch_unwind(AssertUnwindSafe(|| act(&stream))) {
+            Ok(()) => self.update(&stream),
+            Err(_) => refuse_after_panic(&stream),
         }
     }
 

@@ -17,6 +17,7 @@ use super::super::stream::Stream;
 use super::super::worker;
 use super::abi::{Buffer, Header, StreamPtr, status};
 use super::{EnvoyStream, LocalReply, bytes};
+use crate::gateway::metrics::Count;
 
 /// Creates a stream.
 ///
@@ -32,7 +33,13 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(
         let plugin = unsafe { ManuallyDrop::new(Arc::from_raw(plugin.cast::<SharedPlugin>())) };
         // SAFETY: Envoy passes a valid stream, and `destroy` ends its use.
         let envoy = unsafe { EnvoyStream::new(stream) };
-        Rc::into_raw(worker::create(&plugin, envoy)).cast()
+        match panic::catch_unwind(AssertUnwindSafe(|| worker::create(&plugin, envoy))) {
+            Ok(stream) => Rc::into_raw(stream).cast(),
+            Err(_) => {
+                plugin.count(envoy, &Count::Panic);
+                null()
+            }
+        }
     })
 }
 
