@@ -11,6 +11,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 SETUP := test-harness/setup
+MACHINE := $(shell uname -m)
 TIMED := $(SETUP)/timed
 # Builds every test and the programs that they start, and lists the older versions in $versions. All commands use --workspace,
 # because another selection of packages has other features and builds the dependencies again.
@@ -23,7 +24,7 @@ export ENVOY_VERSION PORT
 export RUSTUP_AUTO_INSTALL = 0
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:8080 (PORT=… sets another port)
 	@cargo build --bin portcullis
@@ -89,7 +90,9 @@ size: wasm ## list the ten largest crates in each module
 
 wasm: dist/portcullis.wasm ## build dist/portcullis.wasm, and dist/portcullis-full.wasm with JSON Schema
 
-dynamic-module: dist/libportcullis.so ## build dist/libportcullis.so, the filter as an Envoy dynamic module
+dynamic-module: dist/libportcullis.so ## build dist/libportcullis.so, the filter as an Envoy dynamic module for this machine's architecture
+
+dynamic-module-aarch64: dist/libportcullis-aarch64.so ## build dist/libportcullis-aarch64.so, the dynamic module for aarch64
 
 image: wasm ## pack both modules into OCI image layouts, dist/oci/ and dist/oci-full/
 	@cargo run --quiet --package test-harness --bin image -- dist/portcullis.wasm dist/oci
@@ -116,7 +119,7 @@ reference: rust ## write the key tables of docs/configuration.md from docs/gatew
 clean: ## remove everything that was built or downloaded
 	@rm -rf build dist target
 
-.PHONY: help run test test-all test-versions test-smoke check bench bench-core size wasm dynamic-module image fuzz soak sbom reproducible reference clean rust wasm-toolchain envoy browser manifests rls suite wasm-runner
+.PHONY: help run test test-all test-versions test-smoke check bench bench-core size wasm dynamic-module dynamic-module-aarch64 image fuzz soak sbom reproducible reference clean rust wasm-toolchain envoy browser manifests rls suite wasm-runner
 
 dist/portcullis.wasm dist/portcullis-full.wasm &: $(WASM_SOURCES) src/strict_json/schema/dialect.json test-harness/pack/src/main.rs build/wasm-toolchain
 	@$(SETUP)/wasm-cargo build build/portcullis.wasm
@@ -124,10 +127,13 @@ dist/portcullis.wasm dist/portcullis-full.wasm &: $(WASM_SOURCES) src/strict_jso
 	$(SETUP)/wasm-cargo build build/portcullis-full.wasm full
 	cargo run --quiet --package pack -- build/portcullis-full.wasm dist/portcullis-full.wasm
 
-dist/libportcullis.so: $(WASM_SOURCES) | rust
+dist/libportcullis.so: $(WASM_SOURCES) $(SETUP)/dynamic-cargo build/dynamic-toolchain-$(MACHINE)
 	@mkdir -p dist
-	cargo rustc --package portcullis --lib --crate-type cdylib --profile dynamic-module --no-default-features --features dynamic-module,full
-	cp target/dynamic-module/libportcullis.so $@
+	$(SETUP)/dynamic-cargo $(MACHINE) $@
+
+dist/libportcullis-aarch64.so: $(WASM_SOURCES) $(SETUP)/dynamic-cargo build/dynamic-toolchain-aarch64
+	@mkdir -p dist
+	$(SETUP)/dynamic-cargo aarch64 $@
 
 # The set-up scripts. A script does nothing if its work is already done. If it fails, it prints one line about what is missing.
 
@@ -138,6 +144,9 @@ wasm-toolchain: build/wasm-toolchain
 
 build/wasm-toolchain: rust-toolchain.toml $(SETUP)/wasm-toolchain | rust
 	@$(SETUP)/wasm-toolchain $@
+
+build/dynamic-toolchain-%: rust-toolchain.toml $(SETUP)/dynamic-toolchain $(SETUP)/dynamic-requirements | rust
+	@$(SETUP)/dynamic-toolchain $* $@
 
 envoy: rust
 	@$(SETUP)/envoy

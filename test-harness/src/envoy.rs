@@ -258,10 +258,11 @@ pub fn module() -> Result<PathBuf> {
     module_of(Host::chosen())
 }
 
-/// Returns the path of the filter's module for a host.
+/// Returns the path of the filter's module for a host. `$DYNAMIC_MODULE` names another dynamic module, for another architecture.
 pub fn module_of(host: Host) -> Result<PathBuf> {
     if host == Host::DynamicModule {
-        let module = root().join("dist/libportcullis.so");
+        let named = std::env::var_os("DYNAMIC_MODULE").filter(|named| !named.is_empty());
+        let module = root().join(named.map_or("dist/libportcullis.so".into(), PathBuf::from));
         anyhow::ensure!(module.is_file(), "{} is missing: run `make dynamic-module`", module.display());
         return Ok(module);
     }
