@@ -40,6 +40,7 @@ test: wasm dynamic-module envoy browser manifests rls suite wasm-runner ## run t
 
 test-all: test ## also run the slow tests: all cases through every version of Envoy, an hour of fuzzing, a million requests
 	@$(TIMED) versions $(MAKE) --no-print-directory test-versions
+	$(TIMED) aarch64 $(MAKE) --no-print-directory test-aarch64
 	$(TIMED) fuzz-long $(SETUP)/fuzz 3600
 	$(TIMED) soak-long $(MAKE) --no-print-directory soak
 
@@ -58,6 +59,12 @@ test-version-%:
 	  cargo test --quiet --workspace --no-fail-fast --test envoy --test traps --test generated
 	  cargo test --quiet --workspace --test manifests behind_
 	} 2>&1 | sed -u 's/^/$*: /'
+
+test-aarch64: wasm dynamic-module-aarch64 ## run a case file through an emulated Envoy for aarch64 with the dynamic module
+	@ENVOY=$$($(SETUP)/envoy-aarch64)
+	export ENVOY DYNAMIC_MODULE=dist/libportcullis-aarch64.so
+	cargo test --quiet --workspace --test dynamic_module
+	cargo test --quiet --workspace --test envoy -- dynamic-envoy/smoke:
 
 # Runs one case file and the trap of a worker without a filter, and checks that this version accepts each generated configuration.
 test-smoke-%:
@@ -119,7 +126,7 @@ reference: rust ## write the key tables of docs/configuration.md from docs/gatew
 clean: ## remove everything that was built or downloaded
 	@rm -rf build dist target
 
-.PHONY: help run test test-all test-versions test-smoke check bench bench-core size wasm dynamic-module dynamic-module-aarch64 image fuzz soak sbom reproducible reference clean rust wasm-toolchain envoy browser manifests rls suite wasm-runner
+.PHONY: help run test test-all test-versions test-smoke test-aarch64 check bench bench-core size wasm dynamic-module dynamic-module-aarch64 image fuzz soak sbom reproducible reference clean rust wasm-toolchain envoy browser manifests rls suite wasm-runner
 
 dist/portcullis.wasm dist/portcullis-full.wasm &: $(WASM_SOURCES) src/strict_json/schema/dialect.json test-harness/pack/src/main.rs build/wasm-toolchain
 	@$(SETUP)/wasm-cargo build build/portcullis.wasm
