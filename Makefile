@@ -112,12 +112,13 @@ soak: wasm ## send SOAK (1,000,000) requests and watch Envoy's memory, into docs
 	@cargo test --quiet --workspace --no-run
 	target/debug/soak "$(SOAK)" docs/soak
 
-sbom: rust ## list the components of the modules, into dist/portcullis.cdx.json and dist/portcullis-full.cdx.json
+sbom: rust ## list the components of the modules, into dist/portcullis.cdx.json, dist/portcullis-full.cdx.json and dist/libportcullis.cdx.json
 	@mkdir -p dist
-	cargo run --quiet --package test-harness --bin sbom >dist/portcullis.cdx.json
-	cargo run --quiet --package test-harness --bin sbom -- full >dist/portcullis-full.cdx.json
+	cargo run --quiet --package test-harness --bin sbom -- wasm32-wasip1 >dist/portcullis.cdx.json
+	cargo run --quiet --package test-harness --bin sbom -- wasm32-wasip1 --features full >dist/portcullis-full.cdx.json
+	cargo run --quiet --package test-harness --bin sbom -- x86_64-unknown-linux-gnu --no-default-features --features dynamic-module,full >dist/libportcullis.cdx.json
 
-reproducible: wasm ## build the modules twice from scratch and compare them with those in dist/
+reproducible: wasm dynamic-module ## build the modules twice from scratch and compare them with those in dist/
 	@$(SETUP)/reproducible
 
 reference: rust ## write the key tables of docs/configuration.md from docs/gateway.schema.json

@@ -39,6 +39,10 @@ fn downloads_have_a_known_digest() -> Result<()> {
         let mut lines = wheels.lines().map(|line| line.split(' ').collect::<Vec<_>>());
         lines.any(|parts| matches!(parts.as_slice(), [have, x86, arm] if *have == version && is_digest(x86) && is_digest(arm)))
     };
+    for line in read("test-harness/setup/dynamic-requirements")?.lines().filter(|line| !line.starts_with('#')) {
+        let digests: Vec<_> = line.split(" --hash=sha256:").skip(1).collect();
+        ensure!(digests.len() == 2 && digests.into_iter().all(is_digest), "no two digests: {line}");
+    }
     let (makefile, envoys) = (read("Makefile")?, read("test-harness/setup/envoys")?);
     let newest = makefile.lines().find_map(|line| line.strip_prefix("ENVOY_VERSION ?= ")).context("no version")?;
     let others = envoys.lines().find_map(|line| line.strip_prefix("versions=(")?.strip_suffix(')'));
@@ -114,8 +118,8 @@ fn named_tests(cell: &str) -> Result<(bool, usize)> {
 /// The bill of materials must contain every crate of the module, and no crate that only tests or the command line use.
 #[test]
 fn the_bill_of_materials_lists_only_the_components_of_the_module() -> Result<()> {
-    let of = |features: &[&str]| -> Result<BTreeSet<String>> {
-        let output = Command::new(env!("CARGO_BIN_EXE_sbom")).args(features).output()?;
+    let of = |arguments: &[&str]| -> Result<BTreeSet<String>> {
+        let output = Command::new(env!("CARGO_BIN_EXE_sbom")).args(arguments).output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let list: Value = serde_json::from_slice(&output.stdout)?;
         ensure!(text(&list, "/bomFormat") == "CycloneDX" && text(&list, "/metadata/component/name") == "portcullis");
@@ -124,12 +128,20 @@ fn the_bill_of_materials_lists_only_the_components_of_the_module() -> Result<()>
         ensure!(components.iter().all(good), "a component has no version or no package URL");
         Ok(components.iter().map(|one| text(one, "/name")).collect())
     };
-    let (core, full) = (of(&[])?, of(&["full"])?);
+    let (core, full) = (of(&["wasm32-wasip1"])?, of(&["wasm32-wasip1", "--features", "full"])?);
+    let features = ["--no-default-features", "--features", "dynamic-module,full"];
+    let dynamic = of(&[&["x86_64-unknown-linux-gnu"], features.as_slice()].concat())?;
     for name in ["proxy-wasm", "serde", "serde_json", "jwt-compact", "base64"] {
         ensure!(core.contains(name), "`{name}` is missing");
     }
     for name in ["clap", "proptest", "wasm-bindgen-test", "test-harness", "regex-automata"] {
         ensure!(!core.contains(name), "`{name}` is not part of the module");
+    }
+    for name in ["serde", "jwt-compact", "regex-automata", "p521", "rsa"] {
+        ensure!(dynamic.contains(name), "`{name}` is missing in the list of the dynamic module");
+    }
+    for name in ["clap", "ureq", "proxy-wasm", "proptest", "test-harness", "object"] {
+        ensure!(!dynamic.contains(name), "`{name}` is not part of the dynamic module");
     }
     let more: Vec<_> = full.difference(&core).collect();
     ensure!(

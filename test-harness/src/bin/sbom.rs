@@ -20,14 +20,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns the components of the module and their dependencies as CycloneDX 1.5. The arguments of the program are the cargo
-/// features that the module is built with. The same lock file and features always give the same result.
+/// Returns the components of the module and their dependencies as CycloneDX 1.5. The arguments of the program are the target that
+/// the module is built for, and cargo's options for its features. The same lock file and arguments always give the same result.
 fn list() -> Result<Value> {
+    let mut arguments = std::env::args().skip(1);
+    let target = arguments.next().context("the target is missing")?;
+    let features: Vec<String> = arguments.collect();
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
-    cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", "wasm32-wasip1"]);
-    for feature in std::env::args().skip(1) {
-        cargo.arg("--features").arg(format!("portcullis/{feature}"));
-    }
+    cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", &target]);
+    // The package graph has all optional crates. `built` selects those of the module.
+    cargo.args(["--features", "portcullis/full"]);
     let output = cargo.current_dir(root()).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said: Value = serde_json::from_slice(&output.stdout)?;
@@ -47,7 +49,7 @@ fn list() -> Result<Value> {
         .collect();
     let own = packages.iter().find(|(_, package)| text(package, "name") == "portcullis");
     let (start, own) = own.context("`cargo metadata` does not list the package `portcullis`")?;
-    let built = built()?;
+    let built = built(&target, &features)?;
     let is_built =
         |package: &Value| built.contains(&format!("{} v{}", text(package, "name"), text(package, "version")));
     let reached: BTreeSet<_> = packages.iter().filter(|(_, package)| is_built(package)).map(|(id, _)| id).collect();
@@ -74,13 +76,10 @@ fn list() -> Result<Value> {
 
 /// Returns every package that is part of the module, in the form `name v1.2.3`. This function runs `cargo tree`, because
 /// `cargo metadata` also lists packages that are not part of the module, such as packages that only tests need.
-fn built() -> Result<BTreeSet<String>> {
+fn built(target: &str, features: &[String]) -> Result<BTreeSet<String>> {
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
-    cargo.args(["tree", "--locked", "--package", "portcullis", "--edges", "normal", "--target", "wasm32-wasip1"]);
-    cargo.args(["--prefix", "none", "--format", "{p}"]);
-    for feature in std::env::args().skip(1) {
-        cargo.arg("--features").arg(feature);
-    }
+    cargo.args(["tree", "--locked", "--package", "portcullis", "--edges", "normal", "--target", target]);
+    cargo.args(["--prefix", "none", "--format", "{p}"]).args(features);
     let output = cargo.current_dir(root()).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines = String::from_utf8(output.stdout)?;
