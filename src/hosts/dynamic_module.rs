@@ -22,3 +22,5 @@ mod stream;
 mod ticker;
 mod verifier;
 mod worker;
+
+pub use verifier::NativeVerifier;

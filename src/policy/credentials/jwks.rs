@@ -11,6 +11,8 @@ use super::algorithm::Algorithm;
 use crate::strict_json;
 use crate::strict_json::Malformed;
 
+#[cfg(feature = "dynamic-module")]
+mod prepared;
 mod spki;
 mod verifying_key;
 

@@ -9,6 +9,8 @@ use jwt_compact::alg::{Ed25519, Hs512Key};
 use jwt_compact::jwk::JsonWebKey;
 use serde_json::Value;
 
+#[cfg(feature = "dynamic-module")]
+use super::prepared::PreparedKey;
 use super::{KeySource, MIN_SECRET_BYTES, spki};
 use crate::policy::credentials::algorithm::{Algorithm, Curve};
 use crate::policy::credentials::signature::der::without_leading_zeros;
@@ -23,6 +25,8 @@ pub struct VerifyingKey {
     alg: Option<Algorithm>,
     material: Material,
     spki: Option<Box<[u8]>>,
+    #[cfg(feature = "dynamic-module")]
+    prepared: PreparedKey,
 }
 
 /// The key material, in the form that the signature verification uses.
@@ -62,11 +66,22 @@ impl VerifyingKey {
         if let Some(alg) = alg.filter(|alg| !material.fits(*alg)) {
             return Err(SkipReason::AlgorithmMismatch(alg));
         }
-        Ok(VerifyingKey { kid, alg, material, spki: spki.map(Vec::into_boxed_slice) })
+        Ok(VerifyingKey { kid, alg, spki: spki.map(Vec::into_boxed_slice), ..VerifyingKey::new(material) })
     }
 
     pub(super) fn from_secret(secret: Hs512Key) -> VerifyingKey {
-        VerifyingKey { kid: None, alg: None, material: Material::Secret(secret), spki: None }
+        VerifyingKey::new(Material::Secret(secret))
+    }
+
+    fn new(material: Material) -> VerifyingKey {
+        VerifyingKey {
+            kid: None,
+            alg: None,
+            material,
+            spki: None,
+            #[cfg(feature = "dynamic-module")]
+            prepared: PreparedKey::default(),
+        }
     }
 
     /// Returns the key id; `None` if the key has no `kid`.
@@ -82,6 +97,12 @@ impl VerifyingKey {
     /// Returns an RSA or EC key as a DER SubjectPublicKeyInfo, the format that Envoy requires; `None` for other keys.
     pub fn spki_der(&self) -> Option<&[u8]> {
         self.spki.as_deref()
+    }
+
+    /// Returns the form of the key that the verifier of a host prepares at its first use. All clones of the key share it.
+    #[cfg(feature = "dynamic-module")]
+    pub(crate) fn prepared(&self) -> &PreparedKey {
+        &self.prepared
     }
 
     pub(in crate::policy) fn material(&self) -> &Material {
