@@ -25,6 +25,7 @@ use crate::native::{Arrival, Gateway};
 use crate::outcome::{Forwarded, Headers, Outcome};
 use crate::shown;
 use crate::upstream::ResponseSpec;
+use crate::verifiers::BothVerifiers;
 
 /// A gateway with its simulated host and the documents that it fetches.
 struct CoreGateway {
@@ -49,6 +50,7 @@ pub fn open(policy: &Value, env: &[(String, String)]) -> Result<Box<dyn Gateway>
     })?;
     let mut host = SimulatedHost::new(Duration::ZERO);
     host.id = |n| format!("native-{n}");
+    host.verifier = &BothVerifiers;
     let gateway = portcullis::gateway::Gateway::new(Arc::new(policy), &LocalData::default());
     Ok(Box::new(CoreGateway { gateway, host, published: BTreeMap::new(), fetches: 0, requests: 0 }))
 }

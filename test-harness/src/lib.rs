@@ -51,4 +51,5 @@ pub mod tls;
 pub mod token;
 pub mod trial;
 pub mod upstream;
+pub mod verifiers;
 pub mod versions;
