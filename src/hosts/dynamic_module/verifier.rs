@@ -43,8 +43,8 @@ impl NativeKey {
         key.prepared().get_or_prepare(NativeKey::default)
     }
 
-    /// Returns the key for this algorithm. Returns `None` if [`SoftwareVerifier`] must verify the signature: for EdDSA and HS*, and
-    /// for a key that AWS-LC does not accept.
+    /// Returns the key for this algorithm. Returns `None` if [`SoftwareVerifier`] must verify the signature: for EdDSA and HS*,
+    /// and for a key that AWS-LC does not accept.
     fn parsed(&self, key: &VerifyingKey, alg: Algorithm) -> Option<&ParsedPublicKey> {
         let (place, native) = native_algorithm(alg)?;
         let parse = || ParsedPublicKey::new(native, key.spki_der()?).ok();

@@ -28,8 +28,8 @@ pub fn fingerprint(signing_input: &[u8]) -> u128 {
     digest.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte))
 }
 
-/// Verifies signatures. The wasm module uses Envoy's implementation for the algorithms that Envoy supports, the dynamic module uses
-/// AWS-LC for RSA and ECDSA, and both use [`SoftwareVerifier`] for all others. The tools use only [`SoftwareVerifier`].
+/// Verifies signatures. The wasm module uses Envoy's implementation for the algorithms that Envoy supports. The dynamic module
+/// uses AWS-LC for RSA and ECDSA. Both use [`SoftwareVerifier`] for all others, and the tools use only [`SoftwareVerifier`].
 pub trait SignatureVerifier {
     /// Returns `true` if `key` made `signature` over `signing_input` with `alg`. A key that does not support `alg` never
     /// matches.
