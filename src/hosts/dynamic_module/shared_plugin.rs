@@ -1,6 +1,6 @@
 //! One plugin configuration, which all threads share, and the work that the threads pass to the main thread.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use super::envoy::{ConfigScheduler, EnvoyConfig, EnvoyStream, log};
@@ -14,6 +14,14 @@ use crate::gateway::metrics::{Count, METRICS};
 use crate::hosts::configuration;
 use crate::policy::Policy;
 use crate::policy::verdict::wait::PolledId;
+
+/// The number of destroyed configurations.
+static CLOSED: AtomicU64 = AtomicU64::new(0);
+
+/// Returns the number of destroyed configurations. A worker drops its state of them when the number has changed.
+pub fn closed() -> u64 {
+    CLOSED.load(Ordering::Acquire)
+}
 
 /// One plugin configuration, with the work for the main thread.
 pub struct SharedPlugin {
@@ -83,6 +91,7 @@ impl SharedPlugin {
     /// Marks the configuration as destroyed. Envoy destroys it after the last of its streams (envoy-facts §5.4).
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
+        CLOSED.fetch_add(1, Ordering::Release);
     }
 
     /// Returns `true` if Envoy has destroyed the configuration.

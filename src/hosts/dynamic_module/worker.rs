@@ -1,6 +1,6 @@
 //! The state of one worker thread: its plugins, and the streams that must be woken later.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
@@ -9,12 +9,14 @@ use std::sync::Arc;
 use super::clock::now;
 use super::envoy::EnvoyStream;
 use super::plugin::Plugin;
-use super::shared_plugin::SharedPlugin;
+use super::shared_plugin::{SharedPlugin, closed};
 use super::stream::Stream;
 use crate::gateway::waiting::StreamId;
 
 thread_local! {
     static PLUGINS: RefCell<Vec<Rc<PluginStreams>>> = const { RefCell::new(Vec::new()) };
+    /// The number of destroyed plugins whose state this thread has dropped.
+    static DROPPED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// One plugin of this thread, with the streams that must be woken later.
@@ -23,8 +25,12 @@ struct PluginStreams {
     sleeping: RefCell<HashMap<StreamId, Rc<Stream>>>,
 }
 
-/// Creates a stream of a plugin.
+/// Creates a stream of a plugin. First drops the states of destroyed plugins.
 pub fn create(shared: &Arc<SharedPlugin>, envoy: EnvoyStream) -> Rc<Stream> {
+    let closed = closed();
+    if DROPPED.replace(closed) != closed {
+        PLUGINS.with_borrow_mut(|plugins| plugins.retain(|streams| !streams.plugin.shared.is_closed()));
+    }
     Rc::new(Stream::new(streams_of(shared).plugin.clone(), envoy))
 }
 
@@ -74,13 +80,12 @@ pub fn refuse_after_panic(stream: &Stream) {
     stream.refuse_after_panic();
 }
 
-/// Returns the state of a plugin. Creates it at the first request, and then drops the states of destroyed plugins.
+/// Returns the state of a plugin. Creates it at the first request.
 fn streams_of(shared: &Arc<SharedPlugin>) -> Rc<PluginStreams> {
     PLUGINS.with_borrow_mut(|plugins| {
         if let Some(known) = plugins.iter().find(|streams| Arc::ptr_eq(&streams.plugin.shared, shared)) {
             return known.clone();
         }
-        plugins.retain(|streams| !streams.plugin.shared.is_closed());
         let created = Rc::new(PluginStreams { plugin: Rc::new(Plugin::new(shared)), sleeping: RefCell::default() });
         plugins.push(created.clone());
         created
