@@ -19,6 +19,8 @@ define OLDER_ENVOYS
 cargo test --quiet --workspace --no-run
 versions=$$($(SETUP)/envoys)
 endef
+# Succeeds in the recipe of a version of Envoy that loads dynamic modules.
+HAS_DYNAMIC_MODULES = [ "$$(printf '%s\n' 1.38 $* | sort --version-sort | head -n 1)" = 1.38 ]
 WASM_SOURCES := Cargo.toml Cargo.lock build.rs docs/gateway.schema.json $(shell find src -name '*.rs' 2>/dev/null)
 export ENVOY_VERSION PORT
 export RUSTUP_AUTO_INSTALL = 0
@@ -33,16 +35,23 @@ run: wasm envoy ## start the demo: a real Envoy with the filter on 127.0.0.1:808
 test: wasm dynamic-module envoy browser manifests rls suite wasm-runner ## run the tests: natively, as wasm under Node, through a real Envoy, in a real browser, and a smoke test with older versions of Envoy
 	@$(TIMED) build-tests cargo test --workspace --no-run
 	$(TIMED) tests cargo test --workspace --no-fail-fast
+	FILTER_HOST=dynamic-module $(TIMED) dynamic-module cargo test --quiet --workspace --test traps -- traps/dynamic_module
 	$(TIMED) smoke $(MAKE) --no-print-directory test-smoke
 	FUZZ_RUNS=5000 $(TIMED) fuzz $(SETUP)/fuzz 200
 	$(TIMED) soak target/debug/soak 10000
 	$(TIMED) wasm-tests $(SETUP)/wasm-cargo test
 
 test-all: test ## also run the slow tests: all cases through every version of Envoy, an hour of fuzzing, a million requests
-	@$(TIMED) versions $(MAKE) --no-print-directory test-versions
+	@$(TIMED) dynamic-module-all $(MAKE) --no-print-directory test-dynamic-module
+	$(TIMED) versions $(MAKE) --no-print-directory test-versions
 	$(TIMED) aarch64 $(MAKE) --no-print-directory test-aarch64
 	$(TIMED) fuzz-long $(SETUP)/fuzz 3600
 	$(TIMED) soak-long $(MAKE) --no-print-directory soak
+
+test-dynamic-module: wasm dynamic-module envoy rls
+	@cargo test --quiet --workspace --no-run
+	export FILTER_HOST=dynamic-module
+	cargo test --quiet --workspace --no-fail-fast --test traps --test failures --test generated --test crowd --test global_limits --test wire
 
 test-versions: wasm dynamic-module ## run the cases, traps and configurations through each older supported version of Envoy
 	@$(OLDER_ENVOYS)
@@ -58,6 +67,9 @@ test-version-%:
 	{
 	  cargo test --quiet --workspace --no-fail-fast --test envoy --test traps --test generated
 	  cargo test --quiet --workspace --test manifests behind_
+	  if $(HAS_DYNAMIC_MODULES); then
+	    FILTER_HOST=dynamic-module cargo test --quiet --workspace --no-fail-fast --test traps --test failures --test generated
+	  fi
 	} 2>&1 | sed -u 's/^/$*: /'
 
 test-aarch64: wasm dynamic-module-aarch64 ## run a case file through an emulated Envoy for aarch64 with the dynamic module
@@ -66,13 +78,17 @@ test-aarch64: wasm dynamic-module-aarch64 ## run a case file through an emulated
 	cargo test --quiet --workspace --test dynamic_module
 	cargo test --quiet --workspace --test envoy -- dynamic-envoy/smoke:
 
-# Runs one case file and the trap of a worker without a filter, and checks that this version accepts each generated configuration.
+# Runs one case file, the trap of a worker without a filter and the short traps of the dynamic module, and checks that this version
+# accepts each generated configuration.
 test-smoke-%:
 	@export ENVOY=$(CURDIR)/build/envoys/$*/bin/envoy
 	{
 	  cargo test --quiet --workspace --test envoy -- /smoke:
 	  cargo test --quiet --workspace --test traps -- 'traps/configure: 0.1 '
 	  cargo test --quiet --workspace --test generated
+	  if $(HAS_DYNAMIC_MODULES); then
+	    FILTER_HOST=dynamic-module cargo test --quiet --workspace --test traps -- traps/dynamic_module
+	  fi
 	} 2>&1 | sed -u 's/^/$*: /'
 
 check: rust wasm-toolchain ## check formatting, lints on both targets, documentation, house rules
@@ -127,7 +143,7 @@ reference: rust ## write the key tables of docs/configuration.md from docs/gatew
 clean: ## remove everything that was built or downloaded
 	@rm -rf build dist target
 
-.PHONY: help run test test-all test-versions test-smoke test-aarch64 check bench bench-core size wasm dynamic-module dynamic-module-aarch64 image fuzz soak sbom reproducible reference clean rust wasm-toolchain envoy browser manifests rls suite wasm-runner
+.PHONY: help run test test-all test-dynamic-module test-versions test-smoke test-aarch64 check bench bench-core size wasm dynamic-module dynamic-module-aarch64 image fuzz sanitize soak sbom reproducible reference clean rust wasm-toolchain envoy browser manifests rls suite wasm-runner
 
 dist/portcullis.wasm dist/portcullis-full.wasm &: $(WASM_SOURCES) src/strict_json/schema/dialect.json test-harness/pack/src/main.rs build/wasm-toolchain
 	@$(SETUP)/wasm-cargo build build/portcullis.wasm

@@ -80,9 +80,16 @@ impl Envoy {
         command.arg("-c").arg(folder.join("envoy.yaml")).arg("--log-path").arg(folder.join("envoy.log"));
         command.args(["--use-dynamic-base-id", "--file-flush-interval-msec", "50", "-l", "info"]);
         command.args(["--concurrency", &launch.workers.to_string()]).envs(launch.env.iter().cloned());
+        // After a reload, Envoy destroys the previous listener after this time. Its default is ten minutes.
+        command.args(launch.bootstrap.contains("lds_config").then_some(["--drain-time-s", "3"]).iter().flatten());
         command.stdin(Stdio::null()).stdout(out).stderr(errors);
         let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
-        let host = if launch.bootstrap.contains("DynamicModuleFilter") { Host::DynamicModule } else { Host::Wasm };
+        // A configuration that reads its listeners from a file contains no filter.
+        let host = match launch.bootstrap {
+            text if text.contains("DynamicModuleFilter") => Host::DynamicModule,
+            text if text.contains("vm_config") => Host::Wasm,
+            _ => Host::chosen(),
+        };
         let mut envoy = Self { child, admin: launch.admin, folder, host };
         envoy.wait_until_ready()?;
         Ok(envoy)

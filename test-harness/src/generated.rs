@@ -33,10 +33,7 @@ impl Wanted<'_> {
         let text = |path: &Path| path.display().to_string();
         let (document, module) = (text(self.document), text(self.module));
         let (port, admin) = (self.port.to_string(), self.admin.to_string());
-        let (host, option) = match Host::of(self.module) {
-            Host::Wasm => ("wasm", "--wasm"),
-            Host::DynamicModule => ("dynamic-module", "--dynamic-module"),
-        };
+        let (host, option) = options(Host::of(self.module));
         let arguments =
             ["generate", "envoy", &document, "--host", host, option, &module, "--port", &port, "--admin-port", &admin];
         let hops = self.trusted_hops.to_string();
@@ -46,5 +43,13 @@ impl Wanted<'_> {
         let mut arguments: Vec<String> = arguments.into_iter().chain(further).map(str::to_owned).collect();
         arguments.extend(self.tls.iter().flat_map(|certificates| certificates.arguments()));
         program::output(&arguments, env)
+    }
+}
+
+/// Returns the value of `--host` of `portcullis generate envoy`, and the option with the path of the module.
+pub fn options(host: Host) -> (&'static str, &'static str) {
+    match host {
+        Host::Wasm => ("wasm", "--wasm"),
+        Host::DynamicModule => ("dynamic-module", "--dynamic-module"),
     }
 }

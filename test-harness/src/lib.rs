@@ -25,6 +25,7 @@ pub mod h2c;
 pub mod issuer;
 pub mod keys;
 pub mod latency;
+pub mod listeners;
 pub mod load;
 pub mod manual;
 pub mod moved_clock;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::certificate::Certificates;
 use crate::client::{self, Request, Response};
 use crate::clock::Deadline;
-use crate::envoy::{self, Envoy, Launch};
+use crate::envoy::{self, Envoy, Host, Launch};
 use crate::generated::Wanted;
 use crate::issuer::{Issuer, KEY_SET_PATH};
 use crate::tap::Tap;
@@ -106,15 +106,29 @@ impl Gate {
         Self::set_up(policy, Some(certificates), change)
     }
 
+    /// Starts a gateway like [`Gate::with_changes`] with another number of workers.
+    pub fn with_workers(policy: &Value, workers: u32, change: impl FnOnce(&mut Value) -> Result<()>) -> Result<Self> {
+        Self::launch(policy, None, workers, change)
+    }
+
     fn set_up(
         policy: &Value,
         tls: Option<&Certificates>,
         change: impl FnOnce(&mut Value) -> Result<()>,
     ) -> Result<Self> {
+        Self::launch(policy, tls, WORKERS, change)
+    }
+
+    fn launch(
+        policy: &Value,
+        tls: Option<&Certificates>,
+        workers: u32,
+        change: impl FnOnce(&mut Value) -> Result<()>,
+    ) -> Result<Self> {
         let [port, admin] = ports::free()?;
         let mut config = written(policy, port, admin, tls)?;
         change(&mut config)?;
-        let launch = Launch { bootstrap: &config.to_string(), admin, workers: WORKERS, env: Vec::new() };
+        let launch = Launch { bootstrap: &config.to_string(), admin, workers, env: Vec::new() };
         Ok(Self::of(Envoy::start(&launch)?, port))
     }
 
@@ -201,6 +215,15 @@ fn written(policy: &Value, port: u16, admin: u16, tls: Option<&Certificates>) ->
 /// Returns the settings of the HTTP connection manager in a generated configuration.
 pub fn http(config: &mut Value) -> Result<&mut Value> {
     below(config, "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
+}
+
+/// Puts a document into the filter's configuration without the checks of the generator.
+pub fn give(config: &mut Value, policy: &Value) -> Result<()> {
+    let place = match Host::chosen() {
+        Host::Wasm => "/http_filters/0/typed_config/config/configuration/value",
+        Host::DynamicModule => "/http_filters/0/typed_config/filter_config/value",
+    };
+    put(http(config)?, place, json!(policy.to_string()))
 }
 
 /// Returns the settings of the Wasm filter in a generated configuration.

@@ -11,9 +11,9 @@ use serde_json::Value;
 use test_harness::certificate::Certificates;
 use test_harness::client::{self, Request};
 use test_harness::clock::Deadline;
-use test_harness::envoy::{self, Envoy, Launch};
+use test_harness::envoy::{self, Envoy, Host, Launch};
 use test_harness::upstream::{Received, Upstream};
-use test_harness::{outcome, ports};
+use test_harness::{generated, outcome, ports};
 
 const GATEWAY: &str = r#"version: "1.0"
 issuers:
@@ -155,7 +155,8 @@ fn generate(document: &str, echo: &str, port: u16, admin: u16, more: &[&str]) ->
     let program = this.ancestors().nth(2).unwrap().join("portcullis");
     assert!(program.is_file(), "the program `portcullis` is missing: run `cargo build`");
     let mut command = Command::new(program);
-    command.args(["generate", "envoy"]).arg(&file).arg("--wasm").arg(envoy::module().unwrap());
+    let (host, option) = generated::options(Host::chosen());
+    command.args(["generate", "envoy"]).arg(&file).args(["--host", host, option]).arg(envoy::module().unwrap());
     command.args(["--port", &port.to_string(), "--admin-port", &admin.to_string()]).args(more);
     let output = command.env("ECHO_URL", echo).stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -6,16 +6,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use test_harness::client::Request;
+use test_harness::listeners::Listeners;
 use test_harness::odd_module::{self, Misbehaviour};
 use test_harness::trial::{below, get, plugin};
 use test_harness::{client, envoy, flawed_module, ports};
 
 use crate::Plain;
 use crate::allowed::{FAILED, KEYLESS, UNDER_WAY, WELL, all, either, over, slices};
-use crate::gateway::Listeners;
 use crate::site::{PATIENCE, Site, until, within};
 
-pub const CELLS: &[Plain] = &[
+/// The wasm module is in a sandbox, so Envoy survives these failures.
+pub const WASM_CELLS: &[Plain] = &[
     ("filter traps", || faulty_filter(Misbehaviour::TrapsAtRequests)),
     ("filter runs out of memory", || faulty_filter(Misbehaviour::EatsMemory)),
     ("filter traps once", traps_once),

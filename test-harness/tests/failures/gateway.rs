@@ -2,15 +2,17 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use test_harness::client::Connection;
-use test_harness::trial::{self, below, plugin, put};
-use test_harness::{client, clock, envoy, load, ports, program};
+use test_harness::envoy::Host;
+use test_harness::listeners::Listeners;
+use test_harness::trial::{self, below, give, put};
+use test_harness::{client, clock, envoy, generated, load, ports, program};
 
 use crate::Plain;
 use crate::allowed::{AllowedLosses, KEYLESS, SHED, WELL, all, either, slices};
@@ -48,7 +50,7 @@ fn reloaded() -> Result<()> {
             let mut policy = site.policy();
             let route = json!({ "path": format!("/version/{version}"), "auth": "none", "response": { "body": "new" } });
             below(&mut policy, "/routes")?.as_array_mut().context("no routes")?.push(route);
-            put(plugin(&mut good)?, "/configuration/value", json!(policy.to_string()))?;
+            give(&mut good, &policy)?;
             listeners.push(&mut good)?;
             let fresh = trial::get(&format!("/version/{version}"));
             let serves = || Ok(client::send(ports::loopback(site.port), &fresh, PATIENCE)?.status == 200);
@@ -68,7 +70,7 @@ fn bad_configuration() -> Result<()> {
             put(&mut policy, fault, json!("x"))?;
             // If the gateway applied half of the configuration, this route would be public.
             put(&mut policy, "/routes/1/auth", json!("none"))?;
-            put(plugin(&mut good)?, "/configuration/value", json!(policy.to_string()))?;
+            give(&mut good, &policy)?;
             listeners.push(&mut good)?;
             let wanted = u64::try_from(count)? + 1;
             let rejected = || Ok(site.envoy()?.stat("listener_manager.lds.update_rejected")? >= wanted);
@@ -204,10 +206,11 @@ fn overload_manager(document: &Value, most: usize) -> Result<Value> {
     let file = folder.join("gateway.json");
     fs::write(&file, document.to_string())?;
     let text = |path: &Path| path.display().to_string();
+    let (host, option) = generated::options(Host::chosen());
+    let module = text(&envoy::module()?);
     let arguments =
-        ["generate", "envoy", &text(&file), "--wasm", &text(&envoy::module()?), "--max-connections", &most.to_string()]
-            .map(str::to_owned);
-    let written = program::output(&arguments, &[])?;
+        ["generate", "envoy", &text(&file), "--host", host, option, &module, "--max-connections", &most.to_string()];
+    let written = program::output(&arguments.map(str::to_owned), &[])?;
     fs::remove_dir_all(folder)?;
     let mut config: Value = serde_saphyr::from_str(&written)?;
     Ok(below(&mut config, "/overload_manager")?.take())
@@ -217,35 +220,3 @@ fn overload_manager(document: &Value, most: usize) -> Result<Value> {
 const UNWRITTEN: Duration = Duration::from_millis(500);
 /// The interval at which Envoy reads the memory pressure.
 const LOOK: Duration = Duration::from_millis(250);
-
-/// A file with the listeners. Envoy reads the file again when a rename replaces it.
-pub struct Listeners(PathBuf);
-
-impl Listeners {
-    pub fn new() -> Result<Self> {
-        Ok(Self(envoy::fresh_folder()?.join("listeners.json")))
-    }
-
-    /// Moves the listener of the configuration to the file, and makes the configuration read its listeners from the file.
-    pub fn take(&self, config: &mut Value) -> Result<()> {
-        self.push(&mut config.clone())?;
-        put(config, "/static_resources/listeners", json!([]))?;
-        put(config, "/node", json!({ "id": "gateway", "cluster": "gateway" }))?;
-        let source = json!({ "path_config_source": { "path": self.0 }, "resource_api_version": "V3" });
-        put(config, "/dynamic_resources", json!({ "lds_config": source }))
-    }
-
-    pub fn push(&self, config: &mut Value) -> Result<()> {
-        let listener = below(config, "/static_resources/listeners/0")?;
-        put(listener, "/@type", json!("type.googleapis.com/envoy.config.listener.v3.Listener"))?;
-        let draft = self.0.with_extension("new");
-        fs::write(&draft, json!({ "resources": [listener] }).to_string())?;
-        Ok(fs::rename(draft, &self.0)?)
-    }
-}
-
-impl Drop for Listeners {
-    fn drop(&mut self) {
-        let _left = fs::remove_dir_all(self.0.parent().unwrap_or(Path::new(".")));
-    }
-}

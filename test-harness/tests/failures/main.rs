@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use test_harness::envoy;
+use test_harness::envoy::{self, Host};
 use test_harness::manual::Page;
 use test_harness::runner::{self, Check, Group};
 
@@ -32,10 +32,12 @@ fn main() -> ExitCode {
         eprintln!("error: {error:#}");
         return ExitCode::FAILURE;
     }
-    let plain = [limits::CELLS, upstream::CELLS, filter::CELLS, gateway::CELLS, uploads::CELLS].concat();
+    let plain = [limits::CELLS, upstream::CELLS, filter::WASM_CELLS, gateway::CELLS, uploads::CELLS].concat();
     let plain = plain.into_iter().map(|(name, cell)| (name.to_owned(), Box::new(cell) as _));
-    let cells: Vec<Cell> = documents::cells().into_iter().chain(plain).chain(clock::cells()).collect();
+    let mut cells: Vec<Cell> = documents::cells().into_iter().chain(plain).chain(clock::cells()).collect();
     let mut names: BTreeSet<String> = cells.iter().map(|(name, _)| name.clone()).collect();
+    let is_for_wasm = |cell: &Cell| filter::WASM_CELLS.iter().any(|(name, _)| *name == cell.0);
+    cells.retain(|cell| Host::chosen() == Host::Wasm || !is_for_wasm(cell));
     let mut groups: Vec<_> = cells.into_iter().map(group).collect();
     groups.push(Group {
         name: "failures".to_owned(),

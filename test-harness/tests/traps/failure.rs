@@ -11,7 +11,7 @@ use test_harness::trial::{self, Gate, Servers, below, get, plugin};
 use crate::Trap;
 use crate::configure::odd;
 
-pub const TRAPS: &[Trap] = &[
+pub const WASM_TRAPS: &[Trap] = &[
     ("0.4 0.5 the generated configuration reloads a failed filter after a delay", reload_is_configured),
     ("0.4 0.6 a filter that fails refuses every request", failed_filter_refuses),
     ("0.5 reloading a failed filter does not stop Envoy", reloading_ends_nothing),

@@ -20,11 +20,11 @@ pub const TRAPS: &[Trap] = &[
     ("0.14 more trailers than a host call can return are not forwarded unchecked", too_many_trailers),
     ("0.14 the generated listener refuses such requests before the filter", generated_limits),
     ("0.14 no reply has more headers than a host call accepts", reply_headers),
-    ("0.15 names of shared data come only from the document", shared_names),
     ("0.16 the generated listener has the settings of an edge proxy", edge_settings),
     ("0.16 the generated listener forwards the path that was matched", edge_paths),
     ("0.16 a client cannot control the proxy with headers", steering),
 ];
+pub const WASM_TRAPS: &[Trap] = &[("0.15 names of shared data come only from the document", shared_names)];
 
 fn too_many_pairs() -> Result<()> {
     let servers = Servers::start()?;

@@ -5,6 +5,7 @@
 mod bodies;
 mod certificates;
 mod configure;
+mod dynamic_module;
 mod failure;
 mod floods;
 mod headers;
@@ -14,6 +15,7 @@ mod midway;
 mod modules;
 mod outage;
 mod permissions;
+mod reloads;
 mod replies;
 mod streams;
 mod traces;
@@ -23,7 +25,7 @@ mod waiting;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use test_harness::envoy;
+use test_harness::envoy::{self, Host};
 use test_harness::runner::{self, Check, Group};
 
 /// The name of a trap test, and the function that runs it.
@@ -34,17 +36,15 @@ fn main() -> ExitCode {
         eprintln!("error: {error:#}");
         return ExitCode::FAILURE;
     }
-    let rooms = [
+    let both = [
         ("bodies", bodies::TRAPS),
         ("certificates", certificates::TRAPS),
         ("configure", configure::TRAPS),
-        ("failure", failure::TRAPS),
         ("floods", floods::TRAPS),
         ("headers", headers::TRAPS),
         ("limits", limits::TRAPS),
         ("metrics", metrics::TRAPS),
         ("midway", midway::TRAPS),
-        ("modules", modules::TRAPS),
         ("outage", outage::TRAPS),
         ("permissions", permissions::TRAPS),
         ("replies", replies::TRAPS),
@@ -52,7 +52,20 @@ fn main() -> ExitCode {
         ("traces", traces::TRAPS),
         ("waiting", waiting::TRAPS),
     ];
-    runner::run(rooms.into_iter().map(|(name, traps)| group(name, traps)).collect(), 2)
+    let wasm = [
+        ("bodies", bodies::WASM_TRAPS),
+        ("configure", configure::WASM_TRAPS),
+        ("failure", failure::WASM_TRAPS),
+        ("limits", limits::WASM_TRAPS),
+        ("modules", modules::WASM_TRAPS),
+    ];
+    let dynamic_module = [("dynamic_module", dynamic_module::TRAPS), ("reloads", reloads::TRAPS)];
+    let of_the_host = match Host::chosen() {
+        Host::Wasm => wasm.as_slice(),
+        Host::DynamicModule => dynamic_module.as_slice(),
+    };
+    let rooms = both.iter().chain(of_the_host);
+    runner::run(rooms.map(|(name, traps)| group(name, traps)).collect(), 2)
 }
 
 fn group(name: &str, traps: &'static [Trap]) -> Group {

@@ -3,12 +3,12 @@
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 use test_harness::client::Request;
-use test_harness::trial::{self, Gate, HOST, Servers, below, plugin, put};
+use test_harness::trial::{self, Gate, HOST, Servers, below, give, plugin, put};
 
 use crate::Trap;
-use crate::configure::{give, odd};
+use crate::configure::odd;
 
-pub const TRAPS: &[Trap] = &[
+pub const WASM_TRAPS: &[Trap] = &[
     ("0.1 a module without a required feature refuses the whole document", refused_whole),
     ("the generator takes the module that has what a document needs", picked),
     ("the fuller module takes what the smaller one does", takes_all),
