@@ -124,6 +124,9 @@ image: wasm ## pack both modules into OCI image layouts, dist/oci/ and dist/oci-
 fuzz: rust ## search for input that breaks the core with libFuzzer, for FUZZ_SECONDS (60) over all targets
 	@$(SETUP)/fuzz "$(FUZZ_SECONDS)"
 
+sanitize: rust ## run the dynamic module in a fake Envoy under AddressSanitizer and ThreadSanitizer, with several threads
+	@$(SETUP)/sanitize
+
 soak: wasm ## send SOAK (1,000,000) requests and watch Envoy's memory, into docs/soak/
 	@cargo test --quiet --workspace --no-run
 	target/debug/soak "$(SOAK)" docs/soak
