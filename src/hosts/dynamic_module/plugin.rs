@@ -11,9 +11,14 @@ use super::mailbox::Mailbox;
 use super::shared::SharedCells;
 use super::shared_plugin::SharedPlugin;
 use crate::gateway::call::Call;
+use crate::gateway::metrics::Count;
 use crate::gateway::waiting::StreamId;
 use crate::gateway::{Gateway, GatewayEffects};
 use crate::policy::verdict::wait::Awaited;
+
+/// Returns the stream of the current hook; `None` after Envoy has destroyed it. Before version 1.40, Envoy destroys a stream inside
+/// of the function that sends its reply. This can happen whenever a waiting request is decided.
+pub type CurrentStream<'s> = &'s dyn Fn() -> Option<EnvoyStream>;
 
 /// One plugin in one worker thread.
 pub struct Plugin {
@@ -57,10 +62,10 @@ impl Plugin {
 
     /// Handles the results of calls, new documents, and the waits that have ended. `stream` is the stream of the current hook, and
     /// `wake` decides a waiting request again.
-    pub fn tick(&self, stream: EnvoyStream, wake: &dyn Fn(StreamId)) {
+    pub fn tick(&self, stream: CurrentStream<'_>, wake: &dyn Fn(StreamId)) {
         self.seen.set(self.shared.state.changes());
         let inbox = self.mailbox.take();
-        inbox.counts.iter().for_each(|count| self.shared.count(stream, count));
+        inbox.counts.iter().for_each(|count| self.count(stream, count));
         let mut woken = 0;
         for (call, answer) in inbox.answers {
             let effects = answer.with(|answer| self.gateway.on_answer(call, answer, now(), &*self.shared.state));
@@ -71,7 +76,13 @@ impl Plugin {
     }
 
     /// Passes the calls that are due to the main thread, in the hook of `request`. `on` is the result that the request waits for.
-    pub fn start_calls_of(&self, request: StreamId, on: Option<Awaited>, stream: EnvoyStream, wake: &dyn Fn(StreamId)) {
+    pub fn start_calls_of(
+        &self,
+        request: StreamId,
+        on: Option<Awaited>,
+        stream: CurrentStream<'_>,
+        wake: &dyn Fn(StreamId),
+    ) {
         if let Some(Awaited::Document(document)) = on {
             self.shared.want(document);
         }
@@ -81,7 +92,13 @@ impl Plugin {
         }
     }
 
-    fn start_calls(&self, mut woken: usize, only: Option<StreamId>, stream: EnvoyStream, wake: &dyn Fn(StreamId)) {
+    fn start_calls(
+        &self,
+        mut woken: usize,
+        only: Option<StreamId>,
+        stream: CurrentStream<'_>,
+        wake: &dyn Fn(StreamId),
+    ) {
         let start = |call: &Call| {
             self.shared.start_call(&self.mailbox, call.clone());
             true
@@ -95,11 +112,19 @@ impl Plugin {
         }
     }
 
-    fn apply(&self, effects: GatewayEffects, stream: EnvoyStream, wake: &dyn Fn(StreamId)) -> usize {
-        perform_outside(effects.commands, |count| self.shared.count(stream, count));
+    fn apply(&self, effects: GatewayEffects, stream: CurrentStream<'_>, wake: &dyn Fn(StreamId)) -> usize {
+        perform_outside(effects.commands, |count| self.count(stream, count));
         let woken = effects.due.len();
         effects.due.into_iter().for_each(wake);
         woken
+    }
+
+    /// Counts an event. If Envoy has destroyed the stream of the current hook, the next hook of this worker counts it.
+    fn count(&self, stream: CurrentStream<'_>, count: &Count) {
+        match stream() {
+            Some(stream) => self.shared.count(stream, count),
+            None => self.mailbox.count(count.clone()),
+        }
     }
 }
 

@@ -37,13 +37,14 @@ pub fn create(shared: &Arc<SharedPlugin>, envoy: EnvoyStream) -> Rc<Stream> {
 /// Handles the headers of a request.
 pub fn handle_request_headers(stream: &Rc<Stream>, ended: bool) -> u32 {
     let streams = streams_of(&stream.plugin().shared);
-    if let Some(envoy) = stream.envoy().filter(|_| streams.plugin.has_news()) {
-        streams.tick(envoy);
+    if streams.plugin.has_news() {
+        streams.tick(stream);
     }
     stream.handle_request_headers(ended);
     streams.update(stream);
-    if let Some(envoy) = stream.envoy() {
-        streams.plugin.start_calls_of(stream.id, stream.awaited(), envoy, &|request| streams.wake(request));
+    if stream.envoy().is_some() {
+        let wake = |request| streams.wake(request);
+        streams.plugin.start_calls_of(stream.id, stream.awaited(), &|| stream.envoy(), &wake);
     }
     stream.request_status()
 }
@@ -57,9 +58,7 @@ pub fn handle(stream: &Rc<Stream>, event: impl FnOnce(&Stream) -> u32) -> u32 {
 
 /// Handles the work of the whole plugin in the hook of one of its streams.
 pub fn handle_scheduled(stream: &Stream) {
-    if let Some(envoy) = stream.envoy() {
-        streams_of(&stream.plugin().shared).tick(envoy);
-    }
+    streams_of(&stream.plugin().shared).tick(stream);
 }
 
 /// Handles the end of a stream.
@@ -97,8 +96,9 @@ fn forget(stream: &Stream) {
 }
 
 impl PluginStreams {
-    fn tick(&self, envoy: EnvoyStream) {
-        self.plugin.tick(envoy, &|request| self.wake(request));
+    /// Handles the work of the plugin in the hook of `stream`, which may end in this function.
+    fn tick(&self, stream: &Stream) {
+        self.plugin.tick(&|| stream.envoy(), &|request| self.wake(request));
         for response in self.plugin.gateway.silent_responses(now()) {
             self.with_sleeping(response, Stream::end_silent_response);
         }
@@ -107,8 +107,8 @@ impl PluginStreams {
     fn wake(&self, request: StreamId) {
         self.with_sleeping(request, |stream| {
             stream.wake();
-            if let (Some(envoy), Some(on)) = (stream.envoy(), stream.awaited()) {
-                self.plugin.start_calls_of(stream.id, Some(on), envoy, &|_| ());
+            if let (Some(_), Some(on)) = (stream.envoy(), stream.awaited()) {
+                self.plugin.start_calls_of(stream.id, Some(on), &|| stream.envoy(), &|_| ());
             }
         });
     }
