@@ -83,11 +83,12 @@ fn work(number: usize, count: usize) -> (Counts, u64) {
     let mut started = 0;
     let mut idle = 0;
     while started < count || !streams.is_empty() {
-        if started < count && streams.len() < OPEN {
-            if let Some(config) = main_thread::current() {
-                streams.push(Driven::start(site::request(&mut random), &config, &queue));
-                started += 1;
-            }
+        if started < count
+            && streams.len() < OPEN
+            && let Some(config) = main_thread::current()
+        {
+            streams.push(Driven::start(site::request(&mut random), &config, &queue));
+            started += 1;
         }
         let wait = if streams.iter().all(Driven::is_waiting) && !streams.is_empty() { 5 } else { 0 };
         while let Some(event) = queue.take(Duration::from_millis(wait)) {

@@ -17,7 +17,7 @@ thread_local! {
     static CONFIGS: RefCell<HashMap<Handle, Weak<Config>>> = RefCell::default();
     static LOADING: Cell<Handle> = const { Cell::new(0) };
     static CALLS: RefCell<Vec<Pending>> = const { RefCell::new(Vec::new()) };
-    static RANDOM: RefCell<Random> = RefCell::new(Random(77));
+    static RANDOM: RefCell<Random> = const { RefCell::new(Random(77)) };
 }
 
 static QUEUE: OnceLock<Sender> = OnceLock::new();

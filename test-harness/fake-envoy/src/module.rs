@@ -1,9 +1,9 @@
 //! The hooks of the module, which this program loads as Envoy does.
 
+#![expect(clippy::too_many_arguments, reason = "the ABI fixes the arguments of the hooks")]
 #![expect(unsafe_code, reason = "a module is loaded by name, and its hooks use raw pointers")]
 
 use std::ffi::{CString, c_char, c_int, c_void};
-use std::ptr::null_mut;
 use std::sync::OnceLock;
 
 /// Bytes that the module or this program owns.
@@ -136,7 +136,7 @@ fn symbol(library: *mut c_void, name: &str) -> Result<*mut c_void, String> {
     let text = CString::new(name).map_err(|error| error.to_string())?;
     // SAFETY: the library is loaded, and the name ends with NUL.
     let found = unsafe { dlsym(library, text.as_ptr()) };
-    if found == null_mut() { Err(format!("the module has no hook {name}")) } else { Ok(found) }
+    if found.is_null() { Err(format!("the module has no hook {name}")) } else { Ok(found) }
 }
 
 fn last_error() -> String {

@@ -145,7 +145,7 @@ impl Stream {
     pub fn append(&self, part: u32, bytes: Vec<u8>) -> bool {
         let Some(mut chunks) = self.part(part).map(RefCell::borrow_mut) else { return false };
         // The part of the current hook exists only in the hook for bodies.
-        if part % 2 == 0 && chunks.is_empty() {
+        if part.is_multiple_of(2) && chunks.is_empty() {
             return false;
         }
         chunks.push(bytes);

@@ -41,7 +41,7 @@ fn waiting_requests() -> Result<()> {
         let all_wait = Deadline::after(PATIENCE).poll(|| (active()? == WAITING).then_some(()));
         let reloaded = all_wait.context("the requests do not wait").and_then(|()| {
             let pushed = Reloadable::push(&site.listeners, &mut site.config.clone(), gate, &policy, 1);
-            pushed.and_then(|()| Ok(gate.envoy.stat(DRAINING)?))
+            pushed.and_then(|()| gate.envoy.stat(DRAINING))
         });
         servers.issuer.fail(Fault::None);
         let answers: Result<Vec<u16>> =
