@@ -297,36 +297,3 @@ impl Driven {
         }
     }
 }
-
-impl Stream {
-    /// Resumes a held request: the hooks for its body and trailers run before this function returns.
-    pub fn continue_decoding(&self) {
-        if self.is_over() || self.held.get() == 0 || self.reply.borrow().is_some() {
-            return;
-        }
-        if self.is_in_request_hook.get() {
-            problem("continue_decoding is called in a hook for the request");
-        }
-        let was_whole = self.held.get() >= 3;
-        self.forward();
-        let has_trailers = self.arrived.get() == Some(true);
-        let is_ended = self.arrived.get() == Some(false);
-        if was_whole && !self.body(1).is_empty() {
-            self.is_whole_request.set(true);
-            self.is_in_request_hook.set(true);
-            module::request_body(self.handle, self.module.get(), is_ended);
-            self.is_in_request_hook.set(false);
-            self.is_whole_request.set(false);
-            if self.reply.borrow().is_some() || self.is_over() {
-                return;
-            }
-        }
-        self.forward_body();
-        if was_whole && has_trailers {
-            self.is_in_request_hook.set(true);
-            module::request_trailers(self.handle, self.module.get());
-            self.is_in_request_hook.set(false);
-        }
-        self.is_request_over.set(self.arrived.get().is_some());
-    }
-}
