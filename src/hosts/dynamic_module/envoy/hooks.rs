@@ -210,3 +210,177 @@ unsafe fn shared(stream: *const c_void) -> Option<Rc<Stream>> {
 pub fn guard<T>(fallback: T, hook: impl FnOnce() -> T) -> T {
     panic::catch_unwind(AssertUnwindSafe(hook)).unwrap_or(fallback)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::ptr::{null_mut, without_provenance_mut};
+
+    use super::super::abi::{BodyPart, ConfigPtr, Functions, Map, SchedulerPtr, StreamAttribute};
+    use super::super::{EnvoyConfig, set_functions};
+    use super::*;
+    use crate::gateway::metrics::METRICS;
+
+    thread_local! {
+        /// The calls of Envoy's functions that change something.
+        static CALLS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
+    fn called(text: String) {
+        CALLS.with_borrow_mut(|calls| calls.push(text));
+    }
+
+    unsafe extern "C" fn log(_: u32, _: Buffer) {}
+    unsafe extern "C" fn no() -> bool {
+        false
+    }
+    unsafe extern "C" fn get_header(_: StreamPtr, _: Map, _: Buffer, _: *mut Buffer, _: usize, _: *mut usize) -> bool {
+        false
+    }
+    unsafe extern "C" fn headers_size(_: StreamPtr, _: Map) -> usize {
+        3
+    }
+    unsafe extern "C" fn headers(_: StreamPtr, _: Map, result: *mut Header) -> bool {
+        let pairs: [(&[u8], &[u8]); 3] =
+            [(b":method", b"GET"), (b":path", b"/health"), (b":authority", b"api.example.com")];
+        for (at, (name, value)) in pairs.into_iter().enumerate() {
+            let header = Header { name: super::super::buffer(name), value: super::super::buffer(value) };
+            // SAFETY: the array has a place for each header.
+            unsafe { *result.add(at) = header };
+        }
+        true
+    }
+    unsafe extern "C" fn change_header(_: StreamPtr, _: Map, _: Buffer, _: Buffer) -> bool {
+        true
+    }
+    unsafe extern "C" fn reply(_: StreamPtr, status: u32, _: *const Header, _: usize, _: Buffer, details: Buffer) {
+        // SAFETY: the caller passes valid details.
+        called(format!("reply {status} {}", String::from_utf8_lossy(unsafe { bytes(&details) })));
+    }
+    unsafe extern "C" fn size(_: StreamPtr, _: BodyPart) -> usize {
+        0
+    }
+    unsafe extern "C" fn chunks(_: StreamPtr, _: BodyPart, _: *mut Buffer) -> bool {
+        false
+    }
+    unsafe extern "C" fn append(_: StreamPtr, _: BodyPart, _: Buffer) -> bool {
+        false
+    }
+    unsafe extern "C" fn drain(_: StreamPtr, _: BodyPart, _: usize) -> bool {
+        false
+    }
+    unsafe extern "C" fn is_whole(_: StreamPtr) -> bool {
+        false
+    }
+    unsafe extern "C" fn nothing(_: StreamPtr) {}
+    unsafe extern "C" fn set_state(_: StreamPtr, _: Buffer, _: Buffer) -> bool {
+        true
+    }
+    unsafe extern "C" fn metadata(_: StreamPtr, _: u32, _: Buffer, _: Buffer, _: *mut Buffer) -> bool {
+        false
+    }
+    unsafe extern "C" fn text(_: StreamPtr, _: StreamAttribute, _: *mut Buffer) -> bool {
+        false
+    }
+    unsafe extern "C" fn number(_: StreamPtr, _: StreamAttribute, _: *mut u64) -> bool {
+        false
+    }
+    unsafe extern "C" fn scheduler(_: *mut c_void) -> SchedulerPtr {
+        null_mut()
+    }
+    unsafe extern "C" fn commit(_: SchedulerPtr, _: u64) {}
+    unsafe extern "C" fn delete(_: SchedulerPtr) {}
+    unsafe extern "C" fn callout(
+        _: ConfigPtr,
+        _: *mut u64,
+        _: Buffer,
+        _: *const Header,
+        _: usize,
+        _: Buffer,
+        _: u64,
+    ) -> u32 {
+        4
+    }
+    unsafe extern "C" fn define(_: ConfigPtr, name: Buffer, _: *const Buffer, _: usize, id: *mut usize) -> u32 {
+        // SAFETY: the caller passes a valid name and a live address.
+        let name = unsafe { bytes(&name) };
+        let place = METRICS.iter().position(|metric| metric.name.as_bytes() == name);
+        // SAFETY: as above.
+        place.map_or(1, |place| unsafe {
+            *id = place;
+            0
+        })
+    }
+    unsafe extern "C" fn increment(_: StreamPtr, id: usize, _: *const Buffer, _: usize, _: u64) -> u32 {
+        called(format!("count {}", METRICS[id].name));
+        0
+    }
+
+    /// Functions of an Envoy that has one request, to `/health`.
+    const FUNCTIONS: Functions = Functions {
+        log,
+        is_validation_mode: no,
+        http_get_header: get_header,
+        http_get_headers_size: headers_size,
+        http_get_headers: headers,
+        http_add_header: change_header,
+        http_set_header: change_header,
+        http_send_response: reply,
+        http_get_body_size: size,
+        http_get_body_chunks_size: size,
+        http_get_body_chunks: chunks,
+        http_append_body: append,
+        http_drain_body: drain,
+        http_received_buffered_request_body: is_whole,
+        http_received_buffered_response_body: is_whole,
+        http_clear_route_cache: nothing,
+        http_filter_continue_decoding: nothing,
+        http_set_filter_state_bytes: set_state,
+        http_get_metadata_string: metadata,
+        http_filter_get_attribute_string: text,
+        http_filter_get_attribute_int: number,
+        http_filter_scheduler_new: scheduler,
+        http_filter_scheduler_commit: commit,
+        http_filter_scheduler_delete: delete,
+        http_filter_config_scheduler_new: scheduler,
+        http_filter_config_scheduler_commit: commit,
+        http_filter_config_scheduler_delete: delete,
+        http_filter_config_http_callout: callout,
+        http_filter_config_define_counter: define,
+        http_filter_increment_counter: increment,
+        http_filter_config_increment_counter: None,
+        log_v2: None,
+    };
+
+    #[test]
+    fn a_panic_refuses_only_its_request_and_is_counted() {
+        set_functions(FUNCTIONS);
+        let envoy: StreamPtr = without_provenance_mut(16);
+        let document = br#"{ "version": "1.0", "routes": [{ "path": "/health", "auth": "none", "response": {} }] }"#;
+        // SAFETY: the functions above do not read through the pointers.
+        let (config, stream) = unsafe { (EnvoyConfig::new(null_mut()), EnvoyStream::new(envoy)) };
+        let (plugin, _gateway) = SharedPlugin::configure(config, "panics", document, true).unwrap();
+        let hook = |stream: *const c_void, act: fn(&Rc<Stream>) -> u32| {
+            // SAFETY: the stream is the result of `Rc::into_raw`, or null.
+            let status = unsafe { in_stream(envoy, stream, status::STOP_HEADERS, act) };
+            (status, CALLS.take())
+        };
+        let panics: fn(&Rc<Stream>) -> u32 = |_| panic!("a defect");
+        let refused = "reply 500 portcullis_panic".to_string();
+        let (stop, counted) = (status::STOP_HEADERS, "count portcullis_panics_total".to_string());
+
+        let first: *const c_void = Rc::into_raw(worker::create(&plugin, stream)).cast();
+        assert_eq!(hook(first, panics), (stop, vec![counted, refused.clone()]));
+        assert_eq!(hook(first, panics), (stop, Vec::new()), "no further hook of the request runs");
+        assert_eq!(hook(null(), |_| 0), (stop, vec![refused]), "a request without a stream is refused");
+
+        let second: *const c_void = Rc::into_raw(worker::create(&plugin, stream)).cast();
+        let headers: fn(&Rc<Stream>) -> u32 = |stream| worker::handle_request_headers(stream, true);
+        let (status, calls) = hook(second, headers);
+        assert_eq!(status, stop);
+        assert!(calls.iter().any(|call| call.starts_with("reply 200")), "{calls:?}");
+        assert_eq!(guard(7, || panic!("a defect")), 7);
+        // SAFETY: both streams are results of `Rc::into_raw`, and are destroyed once.
+        [first, second].into_iter().for_each(|stream| unsafe { envoy_dynamic_module_on_http_filter_destroy(stream) });
+    }
+}
