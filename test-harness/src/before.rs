@@ -23,7 +23,7 @@ pub struct Before {
     /// The failures that document endpoints simulate from this case on, by document name.
     #[serde(default)]
     pub faults: BTreeMap<String, Fault>,
-    /// The entries of a revocation list. The issuer publishes the list as the document `revocations`, without earlier entries.
+    /// The entries of the revocation list. The issuer publishes a list with only these entries as the document `revocations`.
     #[serde(default)]
     pub revoke: Option<Vec<Value>>,
 }

@@ -56,7 +56,8 @@ pub struct CaseFile {
     /// The failures that document endpoints simulate at the start, by document name.
     #[serde(default)]
     pub faults: BTreeMap<String, Fault>,
-    /// Default claims of every token. They are added to the default claims `iss`, `aud` and `sub`, or replace them.
+    /// The file's default claims for every token, in addition to the harness's default claims `iss`, `aud` and `sub`. A claim of
+    /// the file replaces the harness's default with the same name.
     #[serde(default)]
     pub claims: Map<String, Value>,
     /// Strings that must never be logged, in addition to tokens and the secrets in the environment.
@@ -128,7 +129,8 @@ pub struct Case {
     pub http2_only: Option<String>,
 }
 
-/// The expected outcome of a request. A field that is absent is not checked, except `upstream`.
+/// The expected outcome of a request. Absent fields are not checked. The exception is an absent `upstream`, which
+/// is checked if `code` is set.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
@@ -140,7 +142,7 @@ pub struct Expect {
     /// The expected response headers.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderIs>,
-    /// Values that the response must not have, by header name. Each element of a list in a header is compared.
+    /// Values that the response must not have, by header name. If a header contains a list, each element of the list is compared.
     #[serde(default)]
     pub not_headers: BTreeMap<String, String>,
     /// Members that the JSON body must contain; `"*"` matches any value.
@@ -149,8 +151,8 @@ pub struct Expect {
     /// The complete response body.
     #[serde(default)]
     pub body: Option<String>,
-    /// The request that the upstream must have received. With `null`, no upstream must have received the request. If `code` is
-    /// set, an absent `upstream` means the same as `null`.
+    /// The request that the upstream must have received. `null` means that the gateway must not forward the request. If `code`
+    /// is set, an absent `upstream` means the same as `null`.
     #[serde(default, deserialize_with = "stated")]
     pub upstream: Stated<UpstreamIs>,
     /// Members that the audit record must contain.
@@ -189,7 +191,7 @@ pub struct UpstreamIs {
     /// The expected request headers.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderIs>,
-    /// Values that the request must not have, by header name. Each element of a list in a header is compared.
+    /// Values that the request must not have, by header name. If a header contains a list, each element of the list is compared.
     #[serde(default)]
     pub not_headers: BTreeMap<String, String>,
     /// The expected request trailers.

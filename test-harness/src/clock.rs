@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use portcullis::date::Date;
 
 /// Returns the Unix time of the machine's clock, which a real Envoy also reads.
-#[expect(clippy::disallowed_methods, reason = "a real Envoy judges tokens by the real time")]
+#[expect(clippy::disallowed_methods, reason = "a real Envoy compares the times in tokens with the real time")]
 pub fn unix_seconds() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)

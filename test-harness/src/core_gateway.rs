@@ -72,7 +72,7 @@ impl Gateway for CoreGateway {
 
 impl CoreGateway {
     fn outcome(&mut self, arrival: &Arrival<'_>) -> Result<Outcome> {
-        // The time advances with each request, so that a fetch that the previous request started has ended.
+        // The time advances with each request. A fetch that the previous request started has therefore ended.
         self.host.now = Duration::from_secs(u64::try_from(arrival.now)?) + BETWEEN_REQUESTS * self.requests;
         self.requests += 1;
         let headers = shown::headers(arrival.request);

@@ -44,7 +44,7 @@ pub enum Fault {
     Huge,
     /// The connection is closed after half of the body.
     Truncated,
-    /// The response is a key set without keys, at the endpoint of any kind of document.
+    /// The response is a key set without keys, even if the endpoint should return another kind of document.
     Empty,
     /// The response has status 302 and redirects to a working copy of the document.
     Redirecting,
@@ -70,7 +70,7 @@ impl Documents {
         self.lock().get(path).map_or(0, |published| published.requests)
     }
 
-    /// Returns how often the server found the client's copy current and returned 304.
+    /// Returns how often the server returned 304 because the client already had the current document.
     pub fn unchanged(&self, path: &str) -> usize {
         self.lock().get(path).map_or(0, |published| published.unchanged)
     }
@@ -85,8 +85,8 @@ impl Documents {
     /// Returns the response to a request, or `None` if nothing is published under its path.
     pub(crate) async fn answer(&self, request: &Request) -> Option<io::Result<Response>> {
         let asked_for = request.uri().path();
-        // The target of a redirect always works. So if a gateway followed the redirect, it would receive the document, and the
-        // test would notice.
+        // The target of a redirect always works. If a gateway wrongly followed the redirect, it would therefore receive the
+        // document, and the test would fail.
         let path = if asked_for == ELSEWHERE { request.uri().query()? } else { asked_for };
         if !self.lock().contains_key(path) {
             return None;

@@ -24,7 +24,7 @@ pub struct Launch<'a> {
     pub admin: u16,
     /// The number of worker threads.
     pub workers: u32,
-    /// The environment variables of the process, in addition to those of the test.
+    /// The environment variables of Envoy, in addition to those of the test process.
     pub env: Vec<(String, String)>,
 }
 
@@ -47,12 +47,12 @@ pub enum Host {
 }
 
 impl Host {
-    /// Returns the host of a module: its file name ends with `.wasm` or `.so`.
+    /// Returns the host that loads a module: the dynamic module host if the file name ends with `.so`, else wasm.
     pub fn of(module: &Path) -> Host {
         if module.extension().is_some_and(|end| end == "so") { Host::DynamicModule } else { Host::Wasm }
     }
 
-    /// Returns the hosts that this Envoy has: wasm, and from version 1.38 on also dynamic modules.
+    /// Returns the hosts that the installed Envoy supports: wasm, and also dynamic modules from version 1.38 on.
     pub fn all() -> Result<Vec<Host>> {
         let has_both = version()? >= (1, 38);
         Ok([Host::Wasm].into_iter().chain(has_both.then_some(Host::DynamicModule)).collect())

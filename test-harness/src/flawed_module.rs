@@ -97,6 +97,7 @@ fn kind(kind: ExternalKind) -> Result<ExportKind> {
     }
 }
 
-/// The largest number of headers without a trap, including pseudo-headers. The generated listener accepts more headers.
+/// The flawed module traps on a request with more headers than this, including pseudo-headers. The generated listener accepts
+/// more headers.
 pub const MAX_HEADERS: i32 = 60;
 const CALLBACK: &str = "proxy_on_request_headers";

@@ -9,7 +9,7 @@ use rsa::BigUint;
 use rsa::pkcs8::{EncodePublicKey, LineEnding};
 use serde_json::{Map, Value, json};
 
-/// A key of the test issuer, which is identified by its `kid`.
+/// A key of the test issuer. Its `kid` identifies it.
 #[derive(Debug, Clone, Copy)]
 pub struct Key(&'static Map<String, Value>);
 

@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 /// Returns unused ports of 127.0.0.1. The ports are below 32768, because Linux assigns ports from 32768 upwards to sockets
 /// without a fixed port, including client sockets.
 ///
-/// No two running test processes get the same port. A TCP port cannot ensure this: Envoy listens with SO_REUSEPORT, so two
-/// Envoys could listen on one port and receive each other's connections. Therefore this process reserves each port: it binds
-/// the UDP port with the same number, without SO_REUSEPORT, until it exits.
+/// No two running test processes get the same port. Binding the TCP port would not ensure this: Envoy listens with SO_REUSEPORT,
+/// so two Envoys could listen on one port and receive each other's connections. Therefore this process reserves each port: it
+/// binds the UDP port with the same number, without SO_REUSEPORT, until it exits.
 pub fn free<const N: usize>() -> Result<[u16; N]> {
     static HELD: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);

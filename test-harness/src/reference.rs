@@ -162,7 +162,7 @@ impl Schema {
         }
     }
 
-    /// Returns a member of a schema object, or of the object that it refers to.
+    /// Returns a member of a schema object. If the object lacks the member, searches the object that its `$ref` refers to.
     fn find<'s>(&'s self, node: &'s Node, name: &str) -> Option<&'s Node> {
         node.get(name).or_else(|| self.find(target_node(&self.0, reference(node)?)?, name))
     }

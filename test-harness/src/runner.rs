@@ -38,7 +38,7 @@ pub fn run(groups: Vec<Group>, at_once: usize) -> ExitCode {
     let count: usize = queue.iter().map(|(_, marked)| marked.iter().filter(|(chosen, _)| *chosen).count()).sum();
     println!("\nrunning {count} tests");
     let (queue, failures, passed) = (Mutex::new(queue), Mutex::new(Vec::new()), Mutex::new(0));
-    // A function of its own, so that the lock does not last until the group has run.
+    // The closure releases the lock on the queue before the group runs, so that other threads can start their groups.
     let next = || lock(&queue).pop_front();
     std::thread::scope(|scope| {
         for _ in 0..at_once.max(1) {

@@ -73,7 +73,8 @@ pub enum Tamper {
     PlainBase64,
     /// Encodes an ECDSA signature in ASN.1 DER instead of the fixed-width form of RFC 7518 §3.4.
     DerSignature,
-    /// Changes an ECDSA signature (r, s) to (r, n - s). Anyone can compute the second signature, and it is also valid.
+    /// Changes an ECDSA signature (r, s) to (r, n - s), where n is the order of the curve. Anyone can compute the second
+    /// signature, and it is also valid.
     TwinSignature,
 }
 

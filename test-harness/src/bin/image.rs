@@ -1,6 +1,6 @@
-//! Packs the filter's module into an OCI image layout for Istio and registries.
+//! Packs the filter's module into an OCI image layout, which can be pushed to a registry and which Istio can load.
 //!
-//! The output for one module is always the same. The image has the container-compatible form of the Wasm image specification:
+//! The same module always gives the same output. The image has the container-compatible form of the Wasm image specification:
 //! one gzipped tar layer with `plugin.wasm` at its root. `skopeo copy oci:dist/oci docker://…` pushes the image without a
 //! Docker daemon.
 

@@ -83,7 +83,7 @@ fn judge(policy: &Value, origin: Option<&str>, outcome: &Outcome) -> Result<(), 
         }
         (Some(other), _) => Err(format!("the response allows `{other}`, which is not the origin of the request")),
         (None, Some(origin)) if listed.contains(&origin) && !has_routes_of_its_own && was_read(outcome) => {
-            Err(format!("`{origin}` is listed, but must not read the response"))
+            Err(format!("`{origin}` is listed, but cannot read the response"))
         }
         (None, _) => Ok(()),
     }

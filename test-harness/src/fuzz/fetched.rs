@@ -131,7 +131,7 @@ fn every_entry(input: &[u8], list: &str, holds: impl Fn(&Value) -> bool) -> Resu
     lost.map_or(Ok(()), |entry| Err(format!("an entry has no effect: {entry}")))
 }
 
-/// Returns every document in the case files that has a member with the name in `list`.
+/// Returns every document in the case files that has a member whose name is the value of `list`.
 fn seeds(list: &str) -> Vec<Vec<u8>> {
     let files = CaseFile::read_all().unwrap_or_default();
     let published = files.iter().flat_map(|file| {

@@ -60,7 +60,7 @@ impl Target for Patterns {
             }
             Err(_) => return Ok(()),
         };
-        // The subjects include strings that resemble the pattern: the pattern itself, its halves, and its letters and digits.
+        // The strings to match include the pattern itself, its halves, and its letters and digits.
         let letters: String = pattern.chars().filter(|letter| letter.is_alphanumeric()).collect();
         let (left, right) = pattern.split_at(pattern.floor_char_boundary(pattern.len() / 2));
         let near = ["", "a", "<", "a<b", pattern, left, right, &letters, subjects];

@@ -63,7 +63,7 @@ pub fn verify(variants: &[(&str, &Process)], site: &Site, upstream: &Upstream) -
                 );
                 ensure!(
                     effect.identity.is_some() == probe.forwarded,
-                    "{}: forwarded or not, against the expectation: {effect:?}",
+                    "{}: the request reached the upstream although it must not, or did not reach it: {effect:?}",
                     context()
                 );
                 if probe.forwarded {

@@ -61,7 +61,7 @@ impl Load {
             }
         }
         match tally.into_iter().find(|(seen, _)| *seen != status) {
-            Some((seen, times)) => bail!("{times} of {count} requests were answered {seen} instead of {status}"),
+            Some((seen, times)) => bail!("{times} of {count} requests got the status {seen} instead of {status}"),
             None => Ok(()),
         }
     }

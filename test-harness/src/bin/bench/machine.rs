@@ -27,7 +27,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Reads these facts from Envoy, the kernel and git.
+    /// Reads the fields of [`Machine`] from Envoy, the kernel and git.
     pub fn look(envoy: &Path) -> Result<Self> {
         let version = said(Command::new(envoy).arg("--version"))?;
         // `…/envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`

@@ -13,8 +13,8 @@ use crate::tables::{FULL, OURS, RunSize, RunningVariant, TokenPool, benchmark};
 use crate::tokens::Algorithm;
 use crate::variant::{BenchContext, Variant};
 
-/// Measures responses of two sizes through a route without `jsonapi`, and a list through a route without and a route with
-/// `jsonapi`.
+/// Measures responses of two sizes through a route without `jsonapi`. Also measures a list through two routes: one without and
+/// one with `jsonapi`.
 pub fn table(context: &BenchContext, size: &RunSize, tokens: &TokenPool) -> Result<Vec<Row>> {
     let token = tokens.hot(Algorithm::Rs256)?;
     let requests = size.requests / SHORTER;
