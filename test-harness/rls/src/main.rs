@@ -25,7 +25,7 @@ async fn main() -> Result<()> {
         anyhow::bail!("usage: rls ADDRESS LIMITS.json REDIS_URL");
     };
     let text = std::fs::read_to_string(limits).with_context(|| format!("cannot read {limits}"))?;
-    let limits: Vec<Limit> = serde_json::from_str(&text).with_context(|| format!("{limits} holds no limits"))?;
+    let limits: Vec<Limit> = serde_json::from_str(&text).with_context(|| format!("{limits} has no valid limits"))?;
     let limiter = AsyncRateLimiter::new_with_storage(Box::new(RedisStorage::new(redis)?));
     for limit in limits {
         limiter.add_limit(limit);

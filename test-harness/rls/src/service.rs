@@ -61,7 +61,7 @@ impl RateLimitService for Service {
         let fault = self.faults.now();
         if let Fault::Error = fault {
             println!("call {} 0 ERROR", describe(request.get_ref()));
-            return Err(Status::internal("told to fail"));
+            return Err(Status::internal("the simulated fault fails this call"));
         }
         let mut response = self.count(request.get_ref()).await?;
         match fault {
