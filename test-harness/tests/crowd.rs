@@ -65,8 +65,8 @@ fn many_requests_that_wait_for_the_first_key_set_pass() {
     let mut crowd = Crowd::gather("late", "1h").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let statuses = runtime.block_on(crowd.load(0)).unwrap();
-    // Envoy distributes connections over its workers unevenly, and a worker refuses requests above [`MAX_WAITING`]. So some
-    // requests may get 503.
+    // Envoy distributes connections over its workers unevenly, and a worker refuses requests above [`MAX_WAITING`]. Therefore
+    // some requests may get 503.
     let passed = statuses.get(&200).copied().unwrap_or(0);
     let too_many = statuses.get(&503).copied().unwrap_or(0);
     assert_eq!(passed + too_many, CONNECTIONS * STREAMS, "{statuses:?}");

@@ -1,5 +1,6 @@
-//! Runs every case file through a real Envoy with the filter over HTTP/1.1, and some case files also over HTTP/2; with the wasm
-//! module, and with the dynamic module if this Envoy can load it.
+//! Runs every case file through a real Envoy with the filter over HTTP/1.1, and some case files also over HTTP/2.
+//!
+//! The case files run with the wasm module, and again with the dynamic module if the installed Envoy can load it.
 
 use std::process::ExitCode;
 
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
                 let files = files.iter().filter(move |file| file.http2 || client.name == HTTP1.name);
                 files.map(move |file| group(file.clone(), host, client))
             });
-            // Most of the time, the groups wait for fetches and timeouts.
+            // More groups than cores run at the same time, because the groups mostly wait for fetches and timeouts.
             runner::run(groups.collect(), 6)
         }
         Err(error) => {

@@ -26,7 +26,7 @@ fn every_fact_that_is_cited_is_described() -> Result<()> {
     let page = page()?;
     let sections = page.split("\n## ").skip(1).map(|section| section.split(' ').next().unwrap_or_default());
     let described: BTreeSet<&str> = sections.chain(facts(&page)?.into_iter().map(|(number, _)| number)).collect();
-    // The string is split, so that this line is not found as a citation.
+    // The string is split, so that this test does not find this line as a citation.
     let mark = ["envoy-facts ", "§"].concat();
     let mut cited = 0;
     for folder in ["src", "test-harness/src", "test-harness/tests", "tests", "benches"] {

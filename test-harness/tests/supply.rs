@@ -10,7 +10,8 @@ use serde_json::Value;
 use test_harness::envoy::root;
 use test_harness::manual::{Page, coded};
 
-/// Checks the lists of `deny.toml` without cargo-deny.
+/// Every dependency must have a licence and a source that `deny.toml` allows. This test reads `deny.toml` itself, so it does not
+/// need the tool cargo-deny.
 #[test]
 fn every_crate_has_an_allowed_licence_and_comes_from_the_registry() -> Result<()> {
     let policy = fs::read_to_string(root().join("deny.toml"))?;
@@ -115,7 +116,8 @@ fn named_tests(cell: &str) -> Result<(bool, usize)> {
     Ok((file.is_some(), tests))
 }
 
-/// The bill of materials must contain every crate of the module, and no crate that only tests or the command line use.
+/// The bill of materials must contain the crates of the module. It must not contain crates that are used only by tests or only by
+/// the command line. The test checks some crates of each kind.
 #[test]
 fn the_bill_of_materials_lists_only_the_components_of_the_module() -> Result<()> {
     let of = |arguments: &[&str]| -> Result<BTreeSet<String>> {

@@ -62,7 +62,7 @@ fn compare(mut file: CaseFile, rng: &mut Rng) -> Result<(Vec<String>, usize)> {
 }
 
 /// Returns whether a case can be compared. With its default settings, Envoy takes the client's address from
-/// `x-forwarded-for`, but the native run does not. So requests that set the address are not compared.
+/// `x-forwarded-for`, but the native run does not. Therefore this test skips requests that set the address.
 fn runs_in_both(case: &Case) -> bool {
     let tells_an_address = |(name, _): &(String, String)| name.eq_ignore_ascii_case("x-forwarded-for");
     case.for_envoy()

@@ -130,7 +130,7 @@ fn walk(broken: fn(&mut Rng, &Request) -> Vec<u8>, is_well_formed: fn(&[u8]) -> 
     ensure!(servers.tap.bytes() == 0, "bytes reached an upstream that no request uses");
     ensure!(
         reached > 0 && reached < sent.len(),
-        "{reached} of {} requests reached the upstream, but it must be some and not all",
+        "{reached} of {} requests reached the upstream, but some must reach it and some must not",
         sent.len()
     );
     gate.never_failed()

@@ -40,7 +40,8 @@ pub struct Kind {
     without: Allowed<'static>,
     /// The longest time from the recovery of the endpoint until requests succeed again.
     heals: Duration,
-    /// The JSON pointer to the setting `stale_for` in the gateway's document, which limits the use of a stale document.
+    /// The JSON pointer to the setting `stale_for` in the gateway's document. It limits how long the gateway uses a stale
+    /// document.
     stale_for: &'static str,
 }
 

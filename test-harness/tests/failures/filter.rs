@@ -76,8 +76,8 @@ fn traps_once() -> Result<()> {
         let mut statuses = Vec::new();
         until("the other worker to serve while one has failed", || {
             statuses.push(ask(&get("/health"))?);
-            // Envoy reloads the failed filter only once, and the reloaded filter does not fail again. So if a 200 comes between
-            // two 503 responses, it comes from the worker whose filter did not fail.
+            // Envoy reloads the failed filter only once, and the reloaded filter does not fail again. Therefore, a 200
+            // between two 503 responses comes from the worker whose filter did not fail.
             Ok(served_between(&statuses))
         })?;
         // The responses do not show the reload, because they may come from the worker whose filter did not fail. Envoy's counter

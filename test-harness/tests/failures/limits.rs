@@ -40,7 +40,8 @@ pub const CELLS: &[Plain] = &[
 ];
 
 fn without_service(silent: bool) -> Result<()> {
-    // The kernel accepts connections on this port, but no process reads from them.
+    // For a silent service, the listener stays open: the kernel accepts connections, but no process responds. For a service that
+    // is down, the listener is closed, and the kernel refuses connections.
     let listener = TcpListener::bind(ports::loopback(0))?;
     let port = listener.local_addr()?.port();
     let listener = silent.then_some(listener);

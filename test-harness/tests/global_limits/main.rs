@@ -49,8 +49,8 @@ fn the_fourth_request_of_a_client_is_refused_and_another_client_is_not() {
         calls.iter().all(|call| call.about.starts_with("portcullis/limit=per-client,client=accounts/c")),
         "{calls:?}"
     );
-    // After a refusal, a worker does not call the service again for this client before the window ends. So two workers make at
-    // most two calls.
+    // After a refusal, a worker does not call the service again for this client before the window ends. Therefore, two
+    // workers make at most two calls.
     let before = calls.len();
     assert_eq!(site.statuses("c1", 20).unwrap(), [429; 20]);
     assert!(site.limits.calls().unwrap().len() <= before + 2);
@@ -85,8 +85,8 @@ fn two_gateways_and_envoys_own_filter_share_one_limit() {
             .map(|response| response.unwrap().status);
         admitted += statuses.iter().filter(|status| **status == 200).count();
     }
-    // With a limit of 30, a worker reserves at most 30 / 20 hits in one call, rounded down to one. So no worker reserves hits for
-    // later requests, and the gateways together admit exactly as many requests as the limit allows.
+    // With a limit of 30, a worker reserves at most 30 / 20 hits in one call, rounded down to one. Therefore no worker
+    // reserves hits for later requests, and the gateways together admit exactly as many requests as the limit allows.
     assert_eq!(admitted, 30);
     site.gate.never_failed().unwrap();
     second.never_failed().unwrap();

@@ -1,4 +1,4 @@
-//! Checks the files under `envoy/` for Kubernetes and containers against their schemas and with Envoy.
+//! Tests the Kubernetes manifests and the container files in `envoy/`, and that Envoy accepts their configuration.
 
 mod surroundings;
 
@@ -112,7 +112,7 @@ fn envoy_accepts_the_configuration_in_the_manifests() -> Result<()> {
     envoy::validate(&bootstrap.to_string(), &[]).map_err(|said| anyhow::anyhow!("{said}"))
 }
 
-/// Every host path in the Docker files must exist, except for build outputs.
+/// Every host path in the Compose files and the Dockerfile must exist, except for build outputs.
 #[test]
 fn the_container_files_name_existing_files() -> Result<()> {
     let folder = envoy::root().join("envoy");

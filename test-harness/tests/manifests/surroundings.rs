@@ -64,7 +64,7 @@ fn no_request_bypasses_the_filter(around: Surroundings) -> Result<()> {
     nothing_passes(&open(around, &servers, refusing.path(), true, |_| Ok(()))?, &servers, 403)?;
     let trapping = odd_module::File::write(Misbehaviour::TrapsAtRequests)?;
     nothing_passes(&open(around, &servers, trapping.path(), true, |_| Ok(()))?, &servers, 503)?;
-    // Control: without the rule, requests are forwarded although the filter has no configuration (envoy-facts §0.1).
+    // Without the guard rule, a worker whose filter refused its configuration forwards requests (envoy-facts §0.1).
     let open_door = open(around, &servers, refusing.path(), false, |_| Ok(()))?;
     ensure!(open_door.send(&Request::new("GET", "/orders/1", HOST))?.status == 200, "the rule is not needed");
     ensure!(servers.upstream.received().take().len() == 1, "no request was forwarded");

@@ -168,7 +168,8 @@ impl CertificateFixture {
         Ok(())
     }
 
-    /// Sends a request for a route to the upstream. The client uses the certificate with this name, or none.
+    /// Sends a request to the gateway, for the route `/passing`, which forwards to the upstream. The client uses the certificate
+    /// with this name, or none.
     fn ask(&self, gate: &Gate, certificate: Option<&str>) -> Result<Response> {
         let client = Tls::of(&self.certificates, certificate)?;
         client.send(ports::loopback(gate.port), &trial::get("/passing"), PATIENCE)

@@ -129,8 +129,8 @@ fn held() -> Result<()> {
 fn waiting(shown: bool) -> Result<()> {
     let fixture = FloodFixture::start()?;
     fixture.servers.issuer.fail(Fault::Held);
-    // A body that Envoy passes to the filter counts with its length. A body that it does not pass counts with the size of the
-    // connection's buffers, 160 KiB.
+    // The filter counts the length of a body that Envoy passes to it. For a body that Envoy does not pass, it counts the size of
+    // the connection's buffers, 160 KiB.
     let held_body_bytes = if shown { 4 << 20 } else { 800 << 10 };
     let mut gate = fixture.gate(|policy| {
         put(policy, "/bounds", json!({ "held_body_bytes": held_body_bytes }))?;

@@ -91,7 +91,8 @@ fn grpc_statuses() -> Result<()> {
     let mut gate = Gate::open(&servers)?;
     let token = servers.token(&json!({}))?;
     let call = |target: &str| Request::new("POST", target, HOST).header("origin", ORIGIN);
-    // The third value is the gRPC status (google.golang.org/grpc/codes) in the table of codes in `docs/configuration.md`.
+    // The third value is the gRPC status (google.golang.org/grpc/codes). It must agree with the table of codes in
+    // `docs/configuration.md`.
     for (request, http, grpc) in [
         (call("/orders/1"), 401, 16),
         (trial::bearer(call("/orders/1"), "no.token.atall"), 401, 16),
