@@ -82,7 +82,7 @@ fn a_file_with_unknown_keys_is_refused_with_each_location() {
         (route("auth_required: 'false'"), "4:18: routes[0].auth_required", expected_flag),
         (route("auth_required: 0"), "4:18: routes[0].auth_required", expected_flag),
         (route("auth_required:"), "4:3: routes[0].auth_required", expected_flag),
-        // An unknown key might restrict the callers of the route.
+        // An unknown key might restrict the callers of the route, so `import` must not ignore the key.
         (path(r#""Auth": true"#), "1:60: paths[0].Auth", "unknown key `Auth` (did you mean `auth`?)"),
         (path(r#""authn": true"#), "1:60: paths[0].authn", "unknown key `authn` (did you mean `auth`?)"),
         (path(r#""authorization": "jwt""#), "1:60: paths[0].authorization", "unknown key `authorization` (accepted: path, "),
@@ -91,7 +91,7 @@ fn a_file_with_unknown_keys_is_refused_with_each_location() {
         (route("auth: true"), "4:3: routes[0].auth", "unknown key `auth`"),
         (r#"{"auth": true, "paths": [{"path": "/a", "method": "GET", "response": {}}]}"#.into(), "1:2: auth", "unknown key `auth`"),
         ("default_auth: true\nroutes: []\n".into(), "1:1: default_auth", "unknown key"),
-        // Values with a type that the format does not allow, and a key or version that it does not have.
+        // These files have a value of the wrong type, or a key or a version that the format does not have.
         (path(r#""cors": 5"#), "1:60: paths[0].cors", "unknown key `cors`"),
         (r#"{"cors": 5, "paths": []}"#.into(), "1:10: cors", "expected a mapping, found a number"),
         (r#"{"servers": {"alias": "a"}, "paths": []}"#.into(), "1:13: servers", "expected a list, found a mapping"),
@@ -152,7 +152,7 @@ fn a_file_with_unknown_keys_is_refused_with_each_location() {
             "2:11: routes[0].path",
             "`/a/%62` needs no token and has an unneeded escape",
         ),
-        // `check` would refuse the imported document, or there is nothing to import.
+        // These files contain nothing to import, or `check` would refuse the imported document.
         (r#"{"servers": [{"alias": "a", "url": "a:80"}], "paths": [{"path": "/a", "method": "GET", "response": {}}]}"#.into(), "1:14: servers[0]", "`check` would refuse upstreams.a.url of the imported document"),
         (route("auth_required: false\n  scopes: [a]"), "2:3: routes[0]", "`check` would refuse routes[0]"),
         (r#"{"paths": []}"#.into(), "1:1: document", "there is nothing to import"),

@@ -1,4 +1,4 @@
-//! Tests that a created key gives access to the right routes, that its secret appears only on standard output, and `keys list`.
+//! Tests the commands that create, rotate, revoke and list API keys; the secret of a key must appear only on standard output.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Tests of the command line as a process: output and exit codes.
+//! Tests the output and the exit codes of the command line, which runs as a separate process.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic in a helper fails the test")]
 

@@ -1,7 +1,8 @@
-//! Tests the rules for imports between the files of `src`.
+//! Tests that the imports between the files of `src` follow the project's rules.
 //!
-//! The rules: no loops, one direction between modules, self-contained components, third-party crates in fixed places, and no
-//! calls between stages.
+//! Files and modules must not import each other in a loop. The components in [`SELF_CONTAINED`] must not import other parts of
+//! the crate. Only fixed folders may use a third-party crate. A stage may call a function of another stage only if [`SHARED`]
+//! lists it.
 //!
 //! The tests find the files in the directory tree and the dependencies in `Cargo.toml`.
 //!
@@ -11,7 +12,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::string_slice,
-    reason = "a test's helpers end it as its assertions do"
+    reason = "a helper that fails must fail the test"
 )]
 
 mod imports;
@@ -42,7 +43,7 @@ fn no_modules_import_each_other_in_a_loop() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// The shared vocabulary is the lowest layer of the policy.
+/// The shared vocabulary, `src/policy/verdict`, must not import other modules of the policy.
 #[test]
 fn the_vocabulary_imports_nothing_else_of_the_policy() {
     let is_upward = |import: &Import| {
@@ -69,7 +70,7 @@ fn components_import_nothing_else_of_the_crate() {
 }
 
 /// Each folder of `src/policy` is one concern. A concern may use the types of other concerns, but may call only those of their
-/// functions that [`SHARED`] lists. The compiler and the pipeline's values use all concerns.
+/// functions that [`SHARED`] lists. The compiler and the values of the pipeline may use all concerns.
 #[test]
 fn no_stage_calls_another() {
     let concern = |path: &str| match names_of(path).as_slice() {
@@ -87,7 +88,7 @@ fn no_stage_calls_another() {
     let unexpected: Vec<_> = calls.difference(&shared).collect();
     assert!(unexpected.is_empty(), "one stage uses another's functions: {unexpected:#?}");
     let unused: Vec<_> = shared.difference(&calls).collect();
-    assert!(unused.is_empty(), "these calls are allowed and not made: {unused:#?}");
+    assert!(unused.is_empty(), "SHARED lists these calls, but no stage makes them: {unused:#?}");
 }
 
 /// The table of `Cargo.toml` that lists a crate decides which folders may use the crate. Only a host may use a crate for wasm
@@ -109,12 +110,18 @@ fn third_party_names_stay_in_their_places() {
             () if name == "serde_json" || name == "serde" => {}
             () if is_for_wasm => assert!(
                 places.iter().all(|place| place.starts_with("hosts/") || place.is_empty()),
-                "{name} is for wasm alone, and is named in {places:?}"
+                "{name} is only for wasm targets, so only hosts may use it, but these folders use it: {places:?}"
             ),
             () if is_for_native => {
-                assert!(others.is_empty(), "{name} is for native targets alone, and is named in {others:?}")
+                assert!(
+                    others.is_empty(),
+                    "{name} is only for native targets, so only the command line may use it, but these folders use it: {others:?}"
+                )
             }
-            () => assert!(others.len() <= 2, "{name} is named in {others:?}"),
+            () => assert!(
+                others.len() <= 2,
+                "the command line and at most two other folders may use {name}, but these use it: {others:?}"
+            ),
         }
     }
 }
@@ -161,7 +168,7 @@ fn comments_are_reported() {
     }
     lengths.sort_unstable();
     assert!(!lengths.is_empty() && comments > 0);
-    println!("src: {} files, {} lines in the middle one", lengths.len(), lengths[lengths.len() / 2]);
+    println!("src: {} files, the median length is {} lines", lengths.len(), lengths[lengths.len() / 2]);
     println!("src: a line of comment for {:.1} lines of code", f64::from(code) / f64::from(comments));
 }
 
@@ -209,11 +216,11 @@ const SHARED: &[(&str, &str)] = &[
     ("authority: policy::request::guard::parameters", "queries are read in one place"),
     ("checks: policy::request::guard::parameters", "queries are read in one place"),
     ("credentials: policy::limits::after_authentication", "a credential is counted when it is found invalid"),
-    ("credentials: policy::limits::before_authentication", "and is not looked at after too many invalid ones"),
+    ("credentials: policy::limits::before_authentication", "credentials are not verified after too many invalid ones"),
     ("credentials: policy::request::guard::query_pairs", "queries are read in one place"),
     (
         "credentials: policy::request::guard::read_host",
-        "the host of an origin is compared in the spelling of the request's",
+        "the host of an origin is normalized in the same way as the host of a request",
     ),
     ("credentials: policy::request::guard::without_query_pair", "queries are written in one place"),
 ];

@@ -110,7 +110,7 @@ fn parallel_edits_of_one_file_are_all_in_the_file() {
         bench.write("a/gateway.yaml", &text);
         let words = |command: String| command.split(' ').map(str::to_string).collect::<Vec<_>>();
         let add = |i| words(format!("permission add a/gateway.yaml LIC P{i} --description d"));
-        // Each command has its own trail, so the lock of a trail does not put the commands in order.
+        // Each command has its own trail, so the lock of a trail does not make the commands wait for each other.
         let create = |i| {
             words(format!(
                 "keys create a/gateway.yaml --client c{i} --environment test --by b --reason r --expires 9d --trail {round}-{i}.jsonl"
