@@ -1,4 +1,4 @@
-//! Measures the time to count a request of one of ten thousand callers, without Envoy: `cargo bench --bench limit`.
+//! Measures the time to count one request if the store has ten thousand callers, without Envoy: `cargo bench --bench limit`.
 
 use std::hint::black_box;
 use std::time::Duration;
