@@ -23,7 +23,7 @@ fn main() -> ExitCode {
                 let files = files.iter().filter(move |file| file.http2 || client.name == HTTP1.name);
                 files.map(move |file| group(file.clone(), host, client))
             });
-            // More groups than cores run at the same time, because the groups mostly wait for fetches and timeouts.
+            // Six groups run at the same time even on few cores, because the groups mostly wait for fetches and timeouts.
             runner::run(groups.collect(), 6)
         }
         Err(error) => {
