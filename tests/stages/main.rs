@@ -92,8 +92,8 @@ fn no_stage_calls_another() {
 }
 
 /// The table of `Cargo.toml` that lists a crate decides which folders may use the crate. Only a host may use a crate for wasm
-/// targets. Only the command line may use a crate for native targets. The command line and at most two other folders may use
-/// any other crate.
+/// targets. Only the command line may use a crate for native targets, and only the host of the dynamic module may use a crate that
+/// its feature enables. The command line and at most two other folders may use any other crate.
 #[test]
 fn third_party_names_stay_in_their_places() {
     let sources = sources();
@@ -111,6 +111,12 @@ fn third_party_names_stay_in_their_places() {
             () if is_for_wasm => assert!(
                 places.iter().all(|place| place.starts_with("hosts/") || place.is_empty()),
                 "{name} is only for wasm targets, so only hosts may use it, but these folders use it: {places:?}"
+            ),
+            // The feature of the dynamic module is named after its folder.
+            () if is_enabled_by("dynamic-module", &name) => assert_eq!(
+                Vec::from_iter(&places),
+                ["hosts/dynamic_module"],
+                "{name} is only for the dynamic module, so only its host may use it"
             ),
             () if is_for_native => {
                 assert!(
@@ -198,6 +204,12 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
     }
     assert!(found.len() > 10, "{found:?}");
     found
+}
+
+/// Returns whether a feature in `Cargo.toml` enables an optional crate.
+fn is_enabled_by(feature: &str, name: &str) -> bool {
+    let text = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    text.lines().any(|line| line.starts_with(&format!("{feature} = [")) && line.contains(&format!("\"dep:{name}\"")))
 }
 
 /// Returns whether the code names a crate at the start of a path. A module of this crate may have the same name.
