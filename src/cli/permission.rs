@@ -29,7 +29,7 @@ pub enum PermissionAction {
     Constants(constants::PermissionConstantsOptions),
 }
 
-/// The option for a file with a gateway document. Variables of the document can be unset.
+/// The option for a file with a gateway document. Environment variables in the document's upstream URLs need not be set.
 #[derive(Args)]
 struct PermissionFile {
     /// A gateway.yaml, an Envoy configuration or an Istio manifest

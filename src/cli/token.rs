@@ -14,7 +14,7 @@ use super::{Failure, ToolOutcome};
 pub enum TokenAction {
     /// Get a token from an authorization server with client credentials; standard output contains only the token
     Get(get::TokenGetOptions),
-    /// Sign a token as a development issuer, for at most 15 minutes; gateways that trust the issuer's key accept the token
+    /// Sign a development token that is valid for at most 15 minutes; gateways that trust the issuer's key accept the token
     Mint(mint::TokenMintOptions),
     /// Print the header and the claims of a token; with a gateway document, also its permissions and the routes that accept it
     Inspect(inspect::TokenInspectOptions),

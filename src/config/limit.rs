@@ -28,7 +28,7 @@ pub struct WindowSettings {
     pub span: WindowSpan,
 }
 
-/// The length of a window, and when used requests become available again.
+/// The length of a window, and whether its requests become available again one by one or all at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowSpan {
     /// A rate: used requests become available again one by one, at equal intervals.

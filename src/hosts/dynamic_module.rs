@@ -1,7 +1,7 @@
 //! The host for Envoy's dynamic modules: shared libraries that Envoy 1.38 and newer loads into its process.
 //!
-//! No other module uses this interface, and this module decides nothing about requests. There is no sandbox: a fault in this
-//! module is a fault of Envoy. Only `envoy.rs` and the files in `envoy` contain `unsafe` code.
+//! No other module uses this interface, and this module decides nothing about requests. There is no sandbox: a memory error in
+//! this module can crash Envoy. Only `envoy.rs` and the files in `envoy` contain `unsafe` code.
 //!
 //! # Threads
 //!

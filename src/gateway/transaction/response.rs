@@ -146,7 +146,7 @@ mod tests {
     #[cfg(target_os = "unknown")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// A gateway that maps responses, its host, and a forwarded request.
+    /// A forwarded request whose response the gateway maps, with its gateway and its host.
     struct Fixture {
         gateway: Gateway,
         host: SimulatedHost<'static>,

@@ -109,8 +109,8 @@ pub enum CountingMode {
 pub struct CountResult {
     /// The refusal, if a limit refused the request.
     pub refused: Option<LimitRefusal>,
-    /// For each charge, in order: the state of its window with the fewest remaining requests, or `None` if the charge refused. If
-    /// an enforced limit refused the request, the list is empty or ends early.
+    /// For each charge, in order: the state of its window with the fewest remaining requests, or `None` if its limit did not
+    /// allow the request. If an enforced limit refused the request, the list is empty or ends early.
     pub remaining: Vec<Option<Remaining>>,
     /// The names of shadow limits that would have refused the request.
     pub would: Vec<Arc<str>>,
@@ -119,7 +119,7 @@ pub struct CountResult {
 /// The refusal of a request by a limit.
 #[derive(Debug)]
 pub struct LimitRefusal {
-    /// The index of the charge that refused.
+    /// The index of the charge whose limit refused the request.
     pub charge: usize,
     /// The state of the window that is exhausted.
     pub remaining: Remaining,

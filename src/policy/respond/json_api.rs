@@ -60,7 +60,7 @@ pub struct Mapping {
     pub resource_type: MemberName,
     /// The location of the id in each item: a string, or an integer, which becomes a string.
     pub id: Pointer,
-    /// The location in the body of the object or list that becomes `data`. `None` means the whole body.
+    /// The part of the body that becomes `data`: an object or a list. `None` means the whole body.
     pub data: Option<Pointer>,
     /// The members of an item that do not become attributes.
     pub omit: Vec<String>,

@@ -275,7 +275,7 @@ fn required_text<'j>(jwk: &'j Value, name: &'static str) -> Result<&'j str, Skip
     text(jwk, name)?.ok_or(SkipReason::BadMember(name))
 }
 
-/// Decodes base64url without padding, white space or stray bits (RFC 7515 §2).
+/// Decodes base64url (RFC 7515 §2). Refuses padding, white space, and unused bits in the last character that are not zero.
 fn octets(jwk: &Value, name: &'static str) -> Result<Vec<u8>, SkipReason> {
     URL_SAFE_NO_PAD.decode(required_text(jwk, name)?).map_err(|_| SkipReason::BadMember(name))
 }

@@ -70,7 +70,8 @@ impl QueryParameter<'_> {
     }
 }
 
-/// Returns `true` if `sent` equals `name`, or continues with a bracket after it. Compares the names as [`folded`] returns them.
+/// Returns `true` if `sent` equals `name`, or starts with `name` followed by a bracket. Compares the names as [`folded`] returns
+/// them.
 fn starts_with_name(sent: &str, name: &str) -> bool {
     let mut sent = folded(sent);
     let mut name = folded(name);

@@ -93,8 +93,8 @@ fn browser_shows(name: &str, call: &BrowserCall, response: &HeaderFields) -> boo
     exposed.iter().any(|item| item.eq_ignore_ascii_case(name) || (item == "*" && !call.credentials))
 }
 
-/// Returns the value of a field. A repeated field fails the test: browsers join its values (Fetch §2.2.2), and no check accepts
-/// the result.
+/// Returns the value of a field. Panics if the field is repeated: browsers join the values (Fetch §2.2.2), and a joined origin,
+/// for example, fails the CORS check.
 fn value<'f>(fields: &'f HeaderFields, name: &str) -> Option<&'f str> {
     let mut found = fields.iter().filter(|(field, _)| &**field == name).map(|(_, value)| &**value);
     let first = found.next();

@@ -63,7 +63,7 @@ impl fmt::Display for FieldName {
 /// belong to extensions, which a document must declare.
 pub(super) fn is_member_name(name: &str) -> bool {
     let name = name.strip_prefix('@').unwrap_or(name).as_bytes();
-    // All bytes of a character from U+0080 on are at least 0x80.
+    // In UTF-8, every byte of a character above U+007F is at least 0x80.
     let is_global = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80;
     name.first().is_some_and(is_global)
         && name.last().is_some_and(is_global)

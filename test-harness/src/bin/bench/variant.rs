@@ -42,7 +42,7 @@ pub struct BenchContext {
     pub directory: PathBuf,
     /// The upstream of all variants.
     pub upstream: Upstream,
-    /// The files under test. Without them, only the baselines are measured.
+    /// The filter's modules and the command line tool that are measured. If `None`, only the baselines are measured.
     pub gateway: Option<Gateway>,
     compared: Cell<usize>,
 }
