@@ -181,9 +181,10 @@ impl Polled {
         Some(until)
     }
 
-    /// Marks a document as due. If it was fetched a short time ago, the fetch starts after the cool-down.
-    pub fn mark_wanted(&mut self, id: PolledId) {
-        if let Some(document) = self.documents.get_mut(id.0) {
+    /// Marks a document as due, because a request of another gateway needed a newer version at `wanted_at`. Does nothing if a
+    /// fetch has ended since. If the document was fetched a short time ago, the fetch starts after the cool-down.
+    pub fn mark_wanted(&mut self, id: PolledId, wanted_at: Duration) {
+        if let Some(document) = self.documents.get_mut(id.0).filter(|document| !document.has_answered(wanted_at)) {
             document.wanted = true;
         }
     }

@@ -88,7 +88,7 @@ fn of(plugin: &SharedPlugin) -> Option<Rc<MainThread>> {
 impl MainThread {
     fn run(&self, config: EnvoyConfig, is_tick: bool) {
         let work = self.plugin.take_work();
-        work.wanted.iter().for_each(|document| self.gateway.polled().mark_wanted(*document));
+        work.wanted.iter().for_each(|(document, at)| self.gateway.polled().mark_wanted(*document, *at));
         if is_tick || !work.wanted.is_empty() {
             self.apply(self.gateway.on_tick(now(), &*self.plugin.state), config);
         }

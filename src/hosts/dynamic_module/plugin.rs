@@ -84,7 +84,7 @@ impl Plugin {
         wake: &dyn Fn(StreamId),
     ) {
         if let Some(Awaited::Document(document)) = on {
-            self.shared.want(document);
+            self.shared.want(document, now());
         }
         // Without a rate limit service, no other call can be due.
         if self.shared.policy.asks_rate_limits() {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use super::envoy::{ConfigScheduler, EnvoyConfig, EnvoyStream, log};
 use super::mailbox::Mailbox;
@@ -41,8 +42,8 @@ pub struct SharedPlugin {
 /// Work for the main thread.
 #[derive(Debug, Default)]
 pub struct MainWork {
-    /// The documents of which requests need a newer version.
-    pub wanted: Vec<PolledId>,
+    /// The documents of which requests need a newer version, each with the time of the latest such request.
+    pub wanted: Vec<(PolledId, Duration)>,
     /// The calls to start, each with the mailbox of the worker that needs the result.
     pub calls: Vec<(Arc<Mailbox>, Call)>,
 }
@@ -131,10 +132,11 @@ impl SharedPlugin {
     }
 
     /// Informs the main thread that a request needs a newer version of a document.
-    pub fn want(&self, document: PolledId) {
+    pub fn want(&self, document: PolledId, now: Duration) {
         let mut work = lock(&self.work);
-        if !work.wanted.contains(&document) {
-            work.wanted.push(document);
+        match work.wanted.iter_mut().find(|(known, _)| *known == document) {
+            Some((_, wanted_at)) => *wanted_at = now,
+            None => work.wanted.push((document, now)),
         }
         drop(work);
         self.wake_main(Wakeup::Work);

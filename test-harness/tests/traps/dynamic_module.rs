@@ -35,8 +35,9 @@ fn loaded() -> Result<()> {
         (1, 39) => "is loaded for Envoy 1.39",
         _ => "is loaded for Envoy 1.40 or newer",
     };
-    let lines = gate.envoy.lines();
-    ensure!(lines.iter().any(|line| line.contains(expected)), "the log does not contain `{expected}`");
+    // Envoy writes its log shortly after the event.
+    let logged = || gate.envoy.lines().iter().any(|line| line.contains(expected)).then_some(());
+    Deadline::after(PATIENCE).poll(logged).with_context(|| format!("the log does not contain `{expected}`"))?;
     gate.never_failed()
 }
 
