@@ -233,8 +233,8 @@ impl Transaction {
         commands
     }
 
-    /// Handles the end of the request: counts the request, and logs its audit record unless `audit` is `access_log`. For a
-    /// request that was never decided, `known_id` returns the id.
+    /// Handles the end of the request: counts the request, and logs its audit record unless `audit` is `access_log`. If the
+    /// request was never decided, `known_id` provides its id for the record.
     pub fn on_done(
         &mut self,
         gateway: &Gateway,

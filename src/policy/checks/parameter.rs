@@ -79,8 +79,8 @@ pub(super) fn check_headers(checks: &[ParameterCheck], headers: &[(&[u8], &[u8])
 }
 
 impl ParameterCheck {
-    /// Checks the values of one name. For a value that cannot be read, `values` yields the reason. If `respelled` is set, the
-    /// request also has a parameter with another name that some upstreams treat as this name.
+    /// Checks the values of one parameter or header. For a value that cannot be read, `values` yields the reason. If `respelled`
+    /// is set, the request also has a parameter with another name that some upstreams treat as this name.
     fn check<'v>(
         &self,
         prefix: &str,

@@ -132,9 +132,9 @@ impl KeyPlaces {
             && self.0.iter().any(|place| matches!(place, KeyPlace::Scheme(s) if s.eq_ignore_ascii_case("bearer")))
     }
 
-    /// Removes the keys from all key places, in every spelling of a header that an upstream may accept. Returns the query without
-    /// keys if the query contained a key, and `query` otherwise. No route forwards a key, because the upstream could use the key
-    /// to impersonate the client.
+    /// Removes the keys from all key places. Of a header, it removes every spelling that an upstream may treat as the same
+    /// header. Returns the query without keys if the query contained a key, and `query` otherwise. No route forwards a key,
+    /// because the upstream could use the key to impersonate the client.
     pub fn strip(
         &self,
         request: &Request<'_>,

@@ -34,7 +34,7 @@ impl Buffer {
 
     /// Copies the bytes; `None` if the buffer has no address.
     pub fn copied(self) -> Option<Vec<u8>> {
-        // SAFETY: the module passes valid bytes. A sanitizer reports them otherwise.
+        // SAFETY: the module passes a valid buffer. If it does not, AddressSanitizer reports the read.
         (!self.data.is_null()).then(|| unsafe { std::slice::from_raw_parts(self.data, self.length) }.to_vec())
     }
 

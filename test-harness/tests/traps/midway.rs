@@ -77,8 +77,9 @@ fn once() -> Result<()> {
     gate.never_failed()
 }
 
-/// Tests requests that Envoy aborts because keys, the rest of the body or the upstream are too late, or because the upstream is
-/// down. The filter must replace Envoy's error. The test runs with the audit record in the log and in the access log.
+/// Tests requests that Envoy aborts because it waits too long for keys, for the rest of the body or for the response, or because
+/// the upstream is down. The filter must replace Envoy's error. The test runs with the audit record in the log and in the access
+/// log.
 fn given_up() -> Result<()> {
     thread::scope(|scope| {
         let both = ["log", "access_log"].map(|audit| scope.spawn(move || given_up_in(audit).context(audit)));

@@ -27,7 +27,7 @@ impl RoutePattern {
     /// Parses a pattern.
     ///
     /// # Errors
-    /// Returns a message for the author, which describes the first fault and the accepted form.
+    /// Returns a message for the author of the pattern. It describes the first fault and the accepted form.
     pub fn parse(text: &str) -> Result<Self, PatternFault> {
         let fault = |problem: String| PatternFault { text: text.to_owned(), problem };
         let Some(rest) = text.strip_prefix('/') else {

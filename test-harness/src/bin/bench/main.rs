@@ -47,7 +47,7 @@ fn main() -> Result<()> {
             other => bail!("expected nothing, `--quick` or `--responses`, found `{other}`"),
         }
     }
-    // With `--responses`, the benchmark mints no tokens for other tables, because the tables of response bodies need only one.
+    // With `--responses`, the benchmark measures only response bodies, which need one token. So it mints no other tokens of RS256.
     let size = if all { size } else { RunSize { cold: 0, live: &[], ..size } };
     let timer = Timer::start();
     let envoy = envoy::find()?;

@@ -25,7 +25,7 @@ pub enum Variant {
     Native(u32, Table),
     /// Envoy with Portcullis.
     Gateway,
-    /// Envoy with the full module of Portcullis, even if the document does not need it.
+    /// Envoy with `portcullis-full.wasm`, although the document does not need its additional features.
     Full,
     /// Envoy with the dynamic module of Portcullis.
     Module,
