@@ -114,6 +114,11 @@ impl Transaction {
         &self.progress.audit
     }
 
+    /// Returns `true` if the proxy holds the request, so that the next part of its body is added to the held body.
+    pub fn is_held(&self) -> bool {
+        self.is_held
+    }
+
     /// Returns the action of the proxy after the current event. While a request waits, every callback must return this action. A
     /// callback for the body that returned `Continue` would release the held headers too (envoy-facts §0.3).
     pub fn flow(&mut self) -> Flow {

@@ -75,16 +75,18 @@ impl Plugin {
         self.start_calls(woken, None, stream, wake);
     }
 
-    /// Passes the calls that are due to the main thread, in the hook of `request`. `on` is the result that the request waits for.
+    /// Passes the calls that are due to the main thread, in the hook of `request`. `on` is the result that the request waits for, and
+    /// `seen_at` is the time of the documents with which it was decided.
     pub fn start_calls_of(
         &self,
         request: StreamId,
         on: Option<Awaited>,
+        seen_at: Duration,
         stream: CurrentStream<'_>,
         wake: &dyn Fn(StreamId),
     ) {
         if let Some(Awaited::Document(document)) = on {
-            self.shared.want(document, now());
+            self.shared.want(document, seen_at);
         }
         // Without a rate limit service, no other call can be due.
         if self.shared.policy.asks_rate_limits() {

@@ -14,13 +14,15 @@ pub struct StreamProperties<'s> {
     envoy: EnvoyStream,
     /// Envoy's response code details, if a filter or Envoy has made the response.
     details: &'s str,
+    /// Whether Envoy holds the request.
+    is_held: bool,
     address: OnceCell<Option<IpAddr>>,
 }
 
 impl<'s> StreamProperties<'s> {
     /// Describes the request of a stream. `details` are Envoy's response code details, which are empty before the response begins.
-    pub fn new(envoy: EnvoyStream, details: &'s str) -> StreamProperties<'s> {
-        StreamProperties { envoy, details, address: OnceCell::new() }
+    pub fn new(envoy: EnvoyStream, details: &'s str, is_held: bool) -> StreamProperties<'s> {
+        StreamProperties { envoy, details, is_held, address: OnceCell::new() }
     }
 
     fn text(&self, attribute: StreamAttribute) -> Option<String> {
@@ -51,11 +53,11 @@ impl RequestFacts for StreamProperties<'_> {
     }
 
     fn body(&self, max: usize) -> Vec<u8> {
-        self.envoy.body(BodyKind::Request, max)
+        self.envoy.body(BodyKind::Request, self.is_held, max)
     }
 
     fn response_body(&self, max: usize) -> Vec<u8> {
-        self.envoy.body(BodyKind::Response, max)
+        self.envoy.body(BodyKind::Response, true, max)
     }
 
     fn response_details(&self) -> String {

@@ -95,7 +95,7 @@ impl Stream {
     /// Handles a part of the request's body.
     pub fn handle_request_body(&self, ended: bool) -> u32 {
         let Some(envoy) = self.envoy() else { return status::STOP_BODY_AND_BUFFER };
-        let size = envoy.body_size(BodyKind::Request);
+        let size = envoy.body_size(BodyKind::Request, self.transaction.borrow().is_held());
         self.handle(|transaction, plugin, host| transaction.on_request_body(&plugin.gateway, size, ended, host));
         match self.flow() {
             Flow::Continue => status::CONTINUE,
@@ -143,7 +143,7 @@ impl Stream {
             return status::CONTINUE;
         }
         let Some(envoy) = self.envoy() else { return status::STOP_BODY_AND_BUFFER };
-        let size = envoy.body_size(BodyKind::Response);
+        let size = envoy.body_size(BodyKind::Response, true);
         self.handle(|transaction, plugin, host| transaction.on_response_body(&plugin.gateway, size, ended, host));
         self.response_status(status::STOP_BODY_AND_BUFFER)
     }
@@ -203,7 +203,8 @@ impl Stream {
         }
         if let Some(envoy) = self.envoy() {
             self.target.count(&Count::Panic);
-            envoy.reply(&LocalReply { status: 500, details: "portcullis_panic", headers: &[], body: &[] });
+            let headers: &[(&str, &str)] = if envoy.is_grpc() { &[("grpc-status", "13")] } else { &[] };
+            envoy.reply(&LocalReply { status: 500, details: "portcullis_panic", headers, body: &[] });
         }
     }
 
@@ -216,7 +217,7 @@ impl Stream {
         let Some(envoy) = self.envoy() else { return };
         let commands = {
             let details = self.response_details();
-            let facts = StreamProperties::new(envoy, &details);
+            let facts = StreamProperties::new(envoy, &details, self.transaction.borrow().is_held());
             let mut host = Host {
                 now: now(),
                 stream: &facts,

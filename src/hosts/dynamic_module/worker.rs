@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::clock::now;
 use super::envoy::EnvoyStream;
@@ -37,14 +38,16 @@ pub fn create(shared: &Arc<SharedPlugin>, envoy: EnvoyStream) -> Rc<Stream> {
 /// Handles the headers of a request.
 pub fn handle_request_headers(stream: &Rc<Stream>, ended: bool) -> u32 {
     let streams = streams_of(&stream.plugin().shared);
+    // The time of the documents with which the request is decided.
+    let seen_at = now();
     if streams.plugin.has_news() {
         streams.tick(stream);
     }
     stream.handle_request_headers(ended);
     streams.update(stream);
     if stream.envoy().is_some() {
-        let wake = |request| streams.wake(request);
-        streams.plugin.start_calls_of(stream.id, stream.awaited(), &|| stream.envoy(), &wake);
+        let wake = |request| streams.wake(request, seen_at);
+        streams.plugin.start_calls_of(stream.id, stream.awaited(), seen_at, &|| stream.envoy(), &wake);
     }
     stream.request_status()
 }
@@ -98,17 +101,18 @@ fn forget(stream: &Stream) {
 impl PluginStreams {
     /// Handles the work of the plugin in the hook of `stream`, which may end in this function.
     fn tick(&self, stream: &Stream) {
-        self.plugin.tick(&|| stream.envoy(), &|request| self.wake(request));
+        let seen_at = now();
+        self.plugin.tick(&|| stream.envoy(), &|request| self.wake(request, seen_at));
         for response in self.plugin.gateway.silent_responses(now()) {
             self.with_sleeping(response, Stream::end_silent_response);
         }
     }
 
-    fn wake(&self, request: StreamId) {
+    fn wake(&self, request: StreamId, seen_at: Duration) {
         self.with_sleeping(request, |stream| {
             stream.wake();
             if let (Some(_), Some(on)) = (stream.envoy(), stream.awaited()) {
-                self.plugin.start_calls_of(stream.id, Some(on), &|| stream.envoy(), &|_| ());
+                self.plugin.start_calls_of(stream.id, Some(on), seen_at, &|| stream.envoy(), &|_| ());
             }
         });
     }

@@ -26,9 +26,9 @@ impl BodyKind {
 }
 
 impl EnvoyStream {
-    /// Returns the size of the body that Envoy holds, together with the part that the current hook reports.
-    pub fn body_size(self, body: BodyKind) -> usize {
-        let parts = self.parts(body);
+    /// Returns the size of the part that the current hook reports. If Envoy holds the body for this filter, includes the held body.
+    pub fn body_size(self, body: BodyKind, is_held: bool) -> usize {
+        let parts = self.parts(body, is_held);
         parts.map(|part| FUNCTIONS.get().map_or(0, |envoy| self.size(envoy, part))).sum()
     }
 
@@ -37,11 +37,12 @@ impl EnvoyStream {
         unsafe { (envoy.http_get_body_size)(self.0, part) }
     }
 
-    /// Returns at most `most` bytes of the body that Envoy holds, together with the part that the current hook reports.
-    pub fn body(self, body: BodyKind, most: usize) -> Vec<u8> {
+    /// Returns at most `most` bytes of the part that the current hook reports. If Envoy holds the body for this filter, begins with
+    /// the held body.
+    pub fn body(self, body: BodyKind, is_held: bool, most: usize) -> Vec<u8> {
         let Some(envoy) = FUNCTIONS.get() else { return Vec::new() };
         let mut found = Vec::new();
-        for part in self.parts(body) {
+        for part in self.parts(body, is_held) {
             // SAFETY: the stream is valid.
             let count = unsafe { (envoy.http_get_body_chunks_size)(self.0, part) };
             let mut chunks = vec![NOTHING; count];
@@ -59,8 +60,9 @@ impl EnvoyStream {
     }
 
     /// Returns the parts of a body, without counting any byte twice. If the body was held as a whole and released, the part that
-    /// the hook reports is the held body (envoy-facts §5.9).
-    fn parts(self, body: BodyKind) -> impl Iterator<Item = BodyPart> {
+    /// the hook reports is the held body (envoy-facts §5.9). If this filter does not hold the body, Envoy's buffer contains parts
+    /// that a later filter or the router holds, for example for retries. This filter has seen them already.
+    fn parts(self, body: BodyKind, is_held: bool) -> impl Iterator<Item = BodyPart> {
         let (buffered, received) = body.parts();
         let is_same = FUNCTIONS.get().is_some_and(|envoy| {
             // SAFETY: the stream is valid.
@@ -69,7 +71,8 @@ impl EnvoyStream {
                 BodyKind::Response => unsafe { (envoy.http_received_buffered_response_body)(self.0) },
             }
         });
-        Some(buffered).into_iter().chain((!is_same).then_some(received))
+        let held = is_held.then_some(buffered);
+        held.into_iter().chain((!is_held || !is_same).then_some(received))
     }
 
     /// Replaces the whole body of the response by `new`.

@@ -176,7 +176,8 @@ unsafe fn in_stream(envoy: StreamPtr, stream: *const c_void, stop: u32, hook: im
         guard((), || {
             // SAFETY: the caller guarantees that the pointer is valid.
             let envoy = unsafe { EnvoyStream::new(envoy) };
-            envoy.reply(&LocalReply { status: 500, details: "portcullis_panic", headers: &[], body: &[] });
+            let headers: &[(&str, &str)] = if envoy.is_grpc() { &[("grpc-status", "13")] } else { &[] };
+            envoy.reply(&LocalReply { status: 500, details: "portcullis_panic", headers, body: &[] });
         });
         return stop;
     };

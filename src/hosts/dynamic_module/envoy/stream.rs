@@ -102,6 +102,13 @@ impl EnvoyStream {
         }
     }
 
+    /// Returns `true` if the client uses gRPC, but not gRPC-Web. Without a header `grpc-status`, Envoy's reply to such a client would
+    /// report success (envoy-facts §5.12).
+    pub fn is_grpc(self) -> bool {
+        let kind = self.header(Map::Request, "content-type").unwrap_or_default();
+        kind.starts_with(b"application/grpc") && !kind.starts_with(b"application/grpc-web")
+    }
+
     /// Sends a local reply. Leaves out headers with values that are not valid in HTTP.
     pub fn reply(self, reply: &LocalReply<'_>) {
         let Some(envoy) = FUNCTIONS.get() else { return };
