@@ -286,7 +286,7 @@ fn log(level: Level, text: String) -> Command {
 }
 
 /// The normal tick period. Within this time, a worker starts to use a document that another worker has fetched.
-const TICK: Duration = Duration::from_millis(100);
+pub const TICK: Duration = Duration::from_millis(100);
 /// The tick period while more requests or calls are due than one event may handle.
 const FAST_TICK: Duration = Duration::from_millis(2);
 /// The maximum number of verified tokens that one worker caches.

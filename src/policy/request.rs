@@ -162,7 +162,8 @@ impl<'r> SingleValue<'r> {
     }
 }
 
-fn is_grpc(content_type: &[u8]) -> bool {
+/// Returns `true` if this `content-type` is that of gRPC, which does not include gRPC-Web (envoy-facts §2.5).
+pub fn is_grpc(content_type: &[u8]) -> bool {
     content_type
         .strip_prefix(b"application/grpc")
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))

@@ -13,7 +13,7 @@ use super::shared_plugin::SharedPlugin;
 use crate::gateway::call::Call;
 use crate::gateway::metrics::Count;
 use crate::gateway::waiting::StreamId;
-use crate::gateway::{Gateway, GatewayEffects};
+use crate::gateway::{Gateway, GatewayEffects, TICK};
 use crate::policy::verdict::wait::Awaited;
 
 /// Returns the stream of the current hook; `None` after Envoy has destroyed it. Before version 1.40, Envoy destroys a stream inside
@@ -129,6 +129,3 @@ impl Plugin {
         }
     }
 }
-
-/// The normal period of the ticks.
-const TICK: Duration = Duration::from_millis(100);

@@ -1,12 +1,13 @@
 //! Reads facts about a request from Envoy's attributes.
 
 use std::cell::OnceCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use super::envoy::abi::StreamAttribute;
 use super::envoy::{BodyKind, EnvoyStream};
 use crate::config::client::hex_bytes;
 use crate::gateway::host::RequestFacts;
+use crate::hosts::client_address;
 use crate::policy::request::peer::{Certificate, Peer};
 
 /// The request of a stream, as Envoy's attributes describe it.
@@ -66,13 +67,8 @@ impl RequestFacts for StreamProperties<'_> {
 }
 
 impl Peer for StreamProperties<'_> {
-    /// Returns the IP address of the client. Envoy's attribute also contains the port, as in `192.0.2.1:4711` or
-    /// `[2001:db8::1]:4711`.
     fn address(&self) -> Option<IpAddr> {
-        *self.address.get_or_init(|| {
-            let text = self.text(StreamAttribute::SourceAddress)?;
-            text.parse::<SocketAddr>().map(|socket| socket.ip()).or_else(|_| text.parse()).ok()
-        })
+        *self.address.get_or_init(|| client_address::parse(&self.text(StreamAttribute::SourceAddress)?))
     }
 
     fn certificate(&self) -> Option<Certificate> {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::envoy::{ConfigScheduler, EnvoyConfig, EnvoyStream, log};
 use super::mailbox::Mailbox;
 use super::shared::{ProcessState, lock};
-
 use crate::gateway::Gateway;
 use crate::gateway::call::Call;
 use crate::gateway::command::Level;
@@ -132,11 +131,11 @@ impl SharedPlugin {
     }
 
     /// Informs the main thread that a request needs a newer version of a document.
-    pub fn want(&self, document: PolledId, now: Duration) {
+    pub fn want(&self, document: PolledId, wanted_at: Duration) {
         let mut work = lock(&self.work);
         match work.wanted.iter_mut().find(|(known, _)| *known == document) {
-            Some((_, wanted_at)) => *wanted_at = now,
-            None => work.wanted.push((document, now)),
+            Some((_, latest)) => *latest = wanted_at,
+            None => work.wanted.push((document, wanted_at)),
         }
         drop(work);
         self.wake_main(Wakeup::Work);

@@ -1,5 +1,6 @@
 //! One request in Envoy: passes its hooks to a [`Transaction`] as events, and performs the returned commands.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use super::clock::now;
 use super::commands::CommandTarget;
 use super::envoy::abi::{Map, StreamAttribute, status};
-use super::envoy::{BodyKind, EnvoyStream, LocalReply};
+use super::envoy::{BodyKind, EnvoyStream};
 use super::plugin::Plugin;
 use super::properties::StreamProperties;
 use super::verifier::NativeVerifier;
@@ -97,10 +98,7 @@ impl Stream {
         let Some(envoy) = self.envoy() else { return status::STOP_BODY_AND_BUFFER };
         let size = envoy.body_size(BodyKind::Request, self.transaction.borrow().is_held());
         self.handle(|transaction, plugin, host| transaction.on_request_body(&plugin.gateway, size, ended, host));
-        match self.flow() {
-            Flow::Continue => status::CONTINUE,
-            Flow::Pause | Flow::PauseWhole => status::STOP_BODY_AND_BUFFER,
-        }
+        status_of(self.flow(), status::STOP_BODY_AND_BUFFER)
     }
 
     /// Handles the request's trailers.
@@ -111,10 +109,7 @@ impl Stream {
                 transaction.on_request_trailers(&plugin.gateway, trailers, host)
             })
         });
-        match self.flow() {
-            Flow::Continue => status::CONTINUE,
-            Flow::Pause | Flow::PauseWhole => status::STOP_TRAILERS,
-        }
+        status_of(self.flow(), status::STOP_TRAILERS)
     }
 
     /// Records that Envoy or a filter made the response, with Envoy's response code details (envoy-facts §5.10).
@@ -176,7 +171,7 @@ impl Stream {
         let Some(envoy) = self.envoy() else { return };
         let end = || RequestEnd {
             status: envoy.number(StreamAttribute::ResponseCode).and_then(|code| code.try_into().ok()),
-            details: Some(self.response_details()).filter(|details| !details.is_empty()),
+            details: Some(self.response_details().into_owned()).filter(|details| !details.is_empty()),
             duration_millis: Some(millis(now().saturating_sub(self.began))),
         };
         // Envoy reports the start of the request only in the id that its own reply contains.
@@ -203,8 +198,7 @@ impl Stream {
         }
         if let Some(envoy) = self.envoy() {
             self.target.count(&Count::Panic);
-            let headers: &[(&str, &str)] = if envoy.is_grpc() { &[("grpc-status", "13")] } else { &[] };
-            envoy.reply(&LocalReply { status: 500, details: "portcullis_panic", headers, body: &[] });
+            envoy.refuse_after_panic();
         }
     }
 
@@ -233,12 +227,12 @@ impl Stream {
 
     /// Returns Envoy's response code details. They are those of local replies, because Envoy has no attribute for the others
     /// before version 1.40.
-    fn response_details(&self) -> String {
+    fn response_details(&self) -> Cow<'static, str> {
         let local_reply = self.local_reply.borrow();
         match (local_reply.is_empty(), self.has_response.get()) {
-            (false, _) => local_reply.clone(),
-            (true, true) => "via_upstream".to_string(),
-            (true, false) => String::new(),
+            (false, _) => Cow::Owned(local_reply.clone()),
+            (true, true) => Cow::Borrowed("via_upstream"),
+            (true, false) => Cow::Borrowed(""),
         }
     }
 
@@ -247,10 +241,15 @@ impl Stream {
     }
 
     fn response_status(&self, stop: u32) -> u32 {
-        match self.transaction.borrow().response_flow() {
-            Flow::Continue => status::CONTINUE,
-            Flow::Pause | Flow::PauseWhole => stop,
-        }
+        status_of(self.transaction.borrow().response_flow(), stop)
+    }
+}
+
+/// Returns the result of a hook: `stop` if Envoy must hold the request or the response.
+fn status_of(flow: Flow, stop: u32) -> u32 {
+    match flow {
+        Flow::Continue => status::CONTINUE,
+        Flow::Pause | Flow::PauseWhole => stop,
     }
 }
 

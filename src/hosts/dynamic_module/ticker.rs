@@ -2,15 +2,15 @@
 
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
-use std::time::Duration;
 
 use super::shared::lock;
 use super::shared_plugin::SharedPlugin;
+use crate::gateway::TICK;
 
 /// The plugins to wake, and whether the thread runs.
 static PLUGINS: Mutex<(Vec<Weak<SharedPlugin>>, bool)> = Mutex::new((Vec::new(), false));
 
-/// Wakes a plugin every [`PERIOD`], until Envoy destroys it. Starts the thread if it does not run.
+/// Wakes a plugin every [`TICK`], until Envoy destroys it. Starts the thread if it does not run.
 ///
 /// # Errors
 /// Returns an error if the system cannot start a thread.
@@ -26,7 +26,8 @@ pub fn add(plugin: &Arc<SharedPlugin>) -> std::io::Result<()> {
 
 fn run() {
     loop {
-        thread::sleep(PERIOD);
+        // A request that waits for the result of a rate limit call is woken at once, and not by a tick.
+        thread::sleep(TICK);
         let live: Vec<Arc<SharedPlugin>> = {
             let mut plugins = lock(&PLUGINS);
             plugins.0.retain(|plugin| plugin.upgrade().is_some_and(|plugin| !plugin.is_closed()));
@@ -39,6 +40,3 @@ fn run() {
         live.iter().for_each(|plugin| plugin.tick());
     }
 }
-
-/// The period of the ticks. A request that waits for a call of another thread is woken at once, and not by a tick.
-const PERIOD: Duration = Duration::from_millis(100);

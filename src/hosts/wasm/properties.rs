@@ -1,12 +1,12 @@
 //! Reads facts about a request from Envoy's properties.
 
 use std::cell::OnceCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use super::host;
 use crate::config::client::hex_bytes;
 use crate::gateway::host::RequestFacts;
-use crate::hosts::request_id;
+use crate::hosts::{client_address, request_id};
 use crate::policy::request::peer::{Certificate, Peer};
 use crate::policy::verdict::audit::RequestEnd;
 
@@ -43,13 +43,8 @@ impl RequestFacts for StreamProperties {
 }
 
 impl Peer for StreamProperties {
-    /// Returns the IP address of the client. Envoy's property also contains the port, as in `192.0.2.1:4711` or
-    /// `[2001:db8::1]:4711`.
     fn address(&self) -> Option<IpAddr> {
-        *self.address.get_or_init(|| {
-            let text = text("source\0address")?;
-            text.parse::<SocketAddr>().map(|socket| socket.ip()).or_else(|_| text.parse()).ok()
-        })
+        *self.address.get_or_init(|| client_address::parse(&text("source\0address")?))
     }
 
     fn certificate(&self) -> Option<Certificate> {

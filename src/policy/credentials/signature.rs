@@ -17,7 +17,7 @@ pub(in crate::policy) mod der;
 pub(in crate::policy) mod ec;
 pub(in crate::policy) mod rsa;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use self::rsa::{RsaHash, RsaScheme};
 

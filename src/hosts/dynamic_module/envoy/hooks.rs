@@ -16,7 +16,7 @@ use super::super::shared_plugin::SharedPlugin;
 use super::super::stream::Stream;
 use super::super::worker;
 use super::abi::{Buffer, Header, StreamPtr, status};
-use super::{EnvoyStream, LocalReply, bytes};
+use super::{EnvoyStream, bytes};
 use crate::gateway::metrics::Count;
 
 /// Creates a stream.
@@ -176,8 +176,7 @@ unsafe fn in_stream(envoy: StreamPtr, stream: *const c_void, stop: u32, hook: im
         guard((), || {
             // SAFETY: the caller guarantees that the pointer is valid.
             let envoy = unsafe { EnvoyStream::new(envoy) };
-            let headers: &[(&str, &str)] = if envoy.is_grpc() { &[("grpc-status", "13")] } else { &[] };
-            envoy.reply(&LocalReply { status: 500, details: "portcullis_panic", headers, body: &[] });
+            envoy.refuse_after_panic();
         });
         return stop;
     };

@@ -6,6 +6,7 @@ use std::ptr::null_mut;
 
 use super::abi::{self, Buffer, Header, Map, SchedulerPtr, StreamAttribute, StreamPtr};
 use super::{FUNCTIONS, NOTHING, buffer, bytes, is_valid_value};
+use crate::policy::request::is_grpc;
 
 /// One stream of Envoy, for the thread of its worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,11 +103,12 @@ impl EnvoyStream {
         }
     }
 
-    /// Returns `true` if the client uses gRPC, but not gRPC-Web. Without a header `grpc-status`, Envoy's reply to such a client would
+    /// Refuses the request after a panic in one of its hooks. Without a header `grpc-status`, Envoy's reply to a gRPC client would
     /// report success (envoy-facts §5.12).
-    pub fn is_grpc(self) -> bool {
+    pub fn refuse_after_panic(self) {
         let kind = self.header(Map::Request, "content-type").unwrap_or_default();
-        kind.starts_with(b"application/grpc") && !kind.starts_with(b"application/grpc-web")
+        let headers: &[(&str, &str)] = if is_grpc(&kind) { &[("grpc-status", "13")] } else { &[] };
+        self.reply(&LocalReply { status: 500, details: "portcullis_panic", headers, body: &[] });
     }
 
     /// Sends a local reply. Leaves out headers with values that are not valid in HTTP.

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::{NativeKey, NativeVerifier, native_algorithm};
 use crate::policy::credentials::algorithm::Algorithm;
-use crate::policy::credentials::jwks::{KeySet, KeySource, VerifyingKey};
+use crate::policy::credentials::jwks::VerifyingKey;
+use crate::policy::credentials::signature::tests::{VECTORS, decode, key};
 use crate::policy::credentials::signature::{SignatureVerifier, SoftwareVerifier};
 
 /// A signature, the key that made it, and the message.
@@ -27,17 +28,6 @@ impl Signed {
         assert_eq!(native, software, "{} as {alg}: {input:02x?} {signature:02x?}", self.name);
         native
     }
-}
-
-fn decode(text: &Value) -> Vec<u8> {
-    URL_SAFE_NO_PAD.decode(text.as_str().expect("text")).expect("base64url")
-}
-
-fn key(jwk: &Value) -> VerifyingKey {
-    let document = json!({ "keys": [jwk] }).to_string();
-    let (set, skipped) = KeySet::parse(document.as_bytes(), KeySource::Inline).expect("a key set");
-    assert_eq!(skipped, [], "{jwk}");
-    set.iter().next().expect("one key").clone()
 }
 
 /// Returns a list of `vectors.json`, which the tests of the code in Rust use too.
@@ -66,8 +56,6 @@ fn one_of_each() -> Vec<Signed> {
     let first = |alg: &Algorithm| good.iter().find(|signed| signed.alg == *alg).expect("a vector").clone();
     Algorithm::ALL.iter().map(first).collect()
 }
-
-const VECTORS: &str = include_str!("../../../policy/credentials/signature/vectors.json");
 
 #[test]
 fn openssl_signatures_and_the_examples_of_the_rfcs_are_accepted() {

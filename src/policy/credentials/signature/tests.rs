@@ -21,11 +21,11 @@ struct Signed {
     signature: Vec<u8>,
 }
 
-fn decode(text: &Value) -> Vec<u8> {
+pub fn decode(text: &Value) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(text.as_str().expect("text")).expect("base64url")
 }
 
-fn key(jwk: &Value) -> VerifyingKey {
+pub fn key(jwk: &Value) -> VerifyingKey {
     let document = json!({ "keys": [jwk] }).to_string();
     let (set, skipped) = KeySet::parse(document.as_bytes(), KeySource::Inline).expect("a key set");
     assert_eq!(skipped, [], "{jwk}");
@@ -46,7 +46,7 @@ fn vectors(list: &str) -> (Vec<u8>, Vec<Signed>) {
     (vectors["signing_input"].as_str().expect("text").into(), signed.collect())
 }
 
-const VECTORS: &str = include_str!("vectors.json");
+pub const VECTORS: &str = include_str!("vectors.json");
 
 /// Returns the first vector of each algorithm.
 fn one_of_each() -> (Vec<u8>, Vec<Signed>) {
